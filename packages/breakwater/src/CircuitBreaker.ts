@@ -1,0 +1,708 @@
+/**
+ * Stops calling a dependency that keeps failing, and probes it until it is
+ * well again.
+ *
+ * **Details**
+ *
+ * - Closed: calls run. `failureThreshold` failures in a row, in order of
+ *   completion, open the circuit.
+ * - Open: calls fail with `CircuitOpen` for the open time.
+ * - Half-open: the first calls after it, `probes` of them, run; the others
+ *   fail with `CircuitHalfOpen`. The circuit closes at the
+ *   `successThreshold`-th success and opens again as soon as that many can no
+ *   longer succeed. A probe that does not answer in time counts as failed.
+ * - Isolated: an operator holds the circuit open until `close`, or until the
+ *   isolation expires. The states above go on underneath.
+ * - One circuit per key, `maxKeys` at most. Circuits that are closed and at
+ *   rest are forgotten first, others never; keys beyond the bound share one
+ *   circuit.
+ *
+ * **Gotchas**
+ *
+ * - A call admitted before the circuit moved runs to its end, and its outcome
+ *   changes nothing.
+ * - An interrupted attempt is `Ignored`, whatever `classify` says. If
+ *   `classify` throws, the attempt is `Ignored` too and the call dies with that
+ *   defect.
+ * - With growing open times the growth is remembered until the circuit has
+ *   stayed closed as long as it was open the last time.
+ *
+ * **Example** (Rejecting calls once a circuit opens)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import { CircuitBreaker } from "breakwater"
+ *
+ * const program = Effect.gen(function*() {
+ *   const breaker = yield* CircuitBreaker.make({
+ *     operation: "payments",
+ *     settings: { failureThreshold: 2, openDuration: "30 seconds" }
+ *   })
+ *   const charge = Effect.fail("down").pipe(breaker.protect())
+ *   yield* Effect.exit(charge)
+ *   yield* Effect.exit(charge)
+ *   return yield* charge.pipe(
+ *     Effect.catchReason("ResilienceError", "CircuitOpen", () => Effect.succeed("queued"))
+ *   )
+ * })
+ *
+ * await Effect.runPromise(program) // => "queued"
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Errors from "./Errors.ts"
+import { BoundedMap } from "./internal/boundedMap.ts"
+import type * as circuit from "./internal/circuit.ts"
+import * as machine from "./internal/circuitMachine.ts"
+import * as Monotonic from "./Monotonic.ts"
+import * as Outcome from "./Outcome.ts"
+import { CircuitHalfOpen, CircuitIsolated, CircuitOpen, reject, type ResilienceError } from "./ResilienceError.ts"
+import { ResilienceEvents, type Sink, timestamp } from "./ResilienceEvent.ts"
+import * as Settings_ from "./Settings.ts"
+
+/**
+ * When a circuit opens, and how it probes.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export class Settings extends Schema.Class<Settings>("breakwater/CircuitBreaker/Settings")({
+  /** Failures in a row that open the circuit, 1 to 100. Default 5. */
+  failureThreshold: Settings_.count({ minimum: 1, maximum: 100 }).pipe(Settings_.withDefault(5)),
+  /** Time the circuit stays open before it probes, 1 ms to 1 day. Default 60 seconds. */
+  openDuration: Settings_.duration({ minimum: "1 milli", maximum: "1 day" }).pipe(
+    Settings_.withDefault(Duration.seconds(60))
+  ),
+  /** Calls let through while half-open, 1 to 10. Default 1. */
+  halfOpenMaxCalls: Settings_.count({ minimum: 1, maximum: 10 }).pipe(Settings_.withDefault(1)),
+  /** Probes that must succeed to close, 1 to `halfOpenMaxCalls`. Default all of them. */
+  successThreshold: Schema.optionalKey(Settings_.count({ minimum: 1, maximum: 10 })),
+  /** Time a probe has, 1 ms to 1 day. Default the open time, at least 10 and at most 60 seconds. */
+  probeTimeout: Schema.optionalKey(Settings_.duration({ minimum: "1 milli", maximum: "1 day" }))
+}) {}
+
+/**
+ * Settings as code writes them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SettingsInput {
+  readonly failureThreshold?: number | undefined
+  readonly openDuration?: Duration.Input | undefined
+  readonly halfOpenMaxCalls?: number | undefined
+  readonly successThreshold?: number | undefined
+  readonly probeTimeout?: Duration.Input | undefined
+}
+
+/**
+ * Checks settings. Throws `InvalidSettings`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const settings = (input: SettingsInput | Settings = {}): Settings => {
+  const checked =
+    input instanceof Settings
+      ? input
+      : Settings_.make(Settings, { settings: "CircuitBreaker", input, durations: ["openDuration", "probeTimeout"] })
+  if (checked.successThreshold !== undefined && checked.successThreshold > checked.halfOpenMaxCalls) {
+    throw new Settings_.InvalidSettings({
+      settings: "CircuitBreaker",
+      findings: [
+        {
+          path: "successThreshold",
+          value: checked.successThreshold,
+          rule: `expected at most halfOpenMaxCalls (${checked.halfOpenMaxCalls}), got ${checked.successThreshold}`
+        }
+      ]
+    })
+  }
+  return checked
+}
+
+/**
+ * The state of a circuit: one of the three automatic ones, or `isolated` while
+ * an operator holds it open.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type State = circuit.State
+
+/**
+ * What a circuit has counted since it was made, by attempt.
+ * `admitted = succeeded + failed + ignored + interrupted + stale + inFlight`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Counters {
+  readonly admitted: number
+  readonly rejected: number
+  readonly succeeded: number
+  readonly failed: number
+  readonly ignored: number
+  readonly interrupted: number
+  /** Ended after the circuit had moved on, and changed nothing. */
+  readonly stale: number
+  readonly inFlight: number
+  readonly opened: number
+  readonly halfOpened: number
+  readonly closed: number
+}
+
+/**
+ * A circuit at one moment.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Snapshot {
+  /** The operation, and `operation:key` for a circuit with a key. */
+  readonly name: string
+  readonly operation: string
+  readonly key: string | undefined
+  readonly state: State
+  /** Counts the transitions. */
+  readonly version: number
+  /** Failures in a row while closed, failed probes while half-open. */
+  readonly failureCount: number
+  readonly settings: Settings
+  readonly counters: Counters
+  /** Time until a probe is let through: exact while open, an upper bound while half-open, else none. */
+  readonly retryAfter: Option.Option<Duration.Duration>
+  /** Wall time of the latest failure that counted, in milliseconds since 1970. For display. */
+  readonly lastFailureTime: Option.Option<number>
+  readonly isolation: Option.Option<{
+    readonly reason: string
+    readonly actor: string | undefined
+    readonly expiresIn: Option.Option<Duration.Duration>
+  }>
+}
+
+/**
+ * What an operator says when holding a circuit open.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface IsolateOptions {
+  readonly reason: string
+  readonly actor?: string | undefined
+  /** The isolation ends by itself after this time. Default: only `close` or `reset` ends it. */
+  readonly expiresIn?: Duration.Input | undefined
+}
+
+/**
+ * The error of a call that its circuit refused.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CircuitRejection = ResilienceError<CircuitOpen | CircuitHalfOpen | CircuitIsolated>
+
+/** What all circuits of one breaker share. */
+interface Shared {
+  readonly operation: string
+  readonly settings: Settings
+  readonly machine: circuit.Settings
+  readonly events: Sink
+}
+
+/**
+ * One circuit.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Circuit {
+  readonly key: string | undefined
+  private readonly shared: Shared
+  private readonly ref: Ref.Ref<circuit.Machine>
+  private lastFailureTime: number | undefined = undefined
+  private admitted = 0
+  private rejected = 0
+  private succeeded = 0
+  private failed = 0
+  private ignored = 0
+  private interrupted = 0
+  private stale = 0
+  private opened = 0
+  private halfOpened = 0
+  private closed = 0
+
+  /** @internal */
+  constructor(shared: Shared, key: string | undefined, now: number) {
+    this.shared = shared
+    this.key = key
+    this.ref = Ref.makeUnsafe(machine.make(now))
+  }
+
+  /** `operation`, or `operation:key`. */
+  get name(): string {
+    return this.key === undefined ? this.shared.operation : `${this.shared.operation}:${this.key}`
+  }
+
+  /** Whether a call ever came here. @internal */
+  get wasUsed(): boolean {
+    return this.admitted > 0 || this.rejected > 0
+  }
+
+  private get inFlight(): number {
+    return this.admitted - this.succeeded - this.failed - this.ignored - this.interrupted - this.stale
+  }
+
+  /** Closed, nothing in flight and no failure to remember: forgetting it changes nothing. @internal */
+  get isAtRest(): boolean {
+    const { automatic, isolation } = Ref.getUnsafe(this.ref)
+    return (
+      automatic._tag === "closed" &&
+      isolation === undefined &&
+      automatic.window === 0 &&
+      automatic.backoff.openings === 0 &&
+      this.inFlight === 0
+    )
+  }
+
+  private set(next: circuit.Machine): void {
+    this.ref.ref.current = next
+  }
+
+  /** Admits a call, or says why not. @internal */
+  admitUnsafe(clock: Clock.Clock): circuit.Token | CircuitRejection {
+    const now = Monotonic.now(clock)
+    const [admission, moves, next] = machine.admit(this.shared.machine, Ref.getUnsafe(this.ref), now)
+    this.set(next)
+    if (moves.length > 0) this.announce(moves, clock, now)
+    if (admission._tag === "Admitted") {
+      this.admitted++
+      return admission.token
+    }
+    this.rejected++
+    return reject(this.shared.operation, this.key, () => reasonOf(admission))
+  }
+
+  /** Records how an admitted call ended. @internal */
+  settleUnsafe(token: circuit.Token, outcome: Outcome.Outcome | undefined, clock: Clock.Clock): void {
+    const now = Monotonic.now(clock)
+    const [recorded, moves, next] = machine.record(
+      this.shared.machine,
+      Ref.getUnsafe(this.ref),
+      now,
+      token,
+      outcome === undefined ? "Ignored" : outcome._tag
+    )
+    this.set(next)
+    if (recorded === "stale") this.stale++
+    else if (outcome === undefined) this.interrupted++
+    else if (outcome._tag === "Success") this.succeeded++
+    else if (outcome._tag === "Ignored") this.ignored++
+    else {
+      this.failed++
+      this.lastFailureTime = clock.currentTimeMillisUnsafe()
+    }
+    if (moves.length > 0) this.announce(moves, clock, now)
+  }
+
+  /** The circuit now. Counts probes that have lapsed. */
+  get snapshot(): Effect.Effect<Snapshot> {
+    return Effect.map(Clock.Clock, (clock) => this.snapshotUnsafe(clock))
+  }
+
+  /** @internal */
+  snapshotUnsafe(clock: Clock.Clock): Snapshot {
+    const now = Monotonic.now(clock)
+    const [moves, current] = machine.advance(this.shared.machine, Ref.getUnsafe(this.ref), now)
+    this.set(current)
+    if (moves.length > 0) this.announce(moves, clock, now)
+    const { automatic, isolation } = current
+    return {
+      name: this.name,
+      operation: this.shared.operation,
+      key: this.key,
+      state: machine.state(current),
+      version: current.version,
+      failureCount:
+        automatic._tag === "closed" ? automatic.window : automatic._tag === "half_open" ? automatic.failed : 0,
+      settings: this.shared.settings,
+      counters: {
+        admitted: this.admitted,
+        rejected: this.rejected,
+        succeeded: this.succeeded,
+        failed: this.failed,
+        ignored: this.ignored,
+        interrupted: this.interrupted,
+        stale: this.stale,
+        inFlight: this.inFlight,
+        opened: this.opened,
+        halfOpened: this.halfOpened,
+        closed: this.closed
+      },
+      retryAfter:
+        automatic._tag === "closed" ? Option.none() : Option.some(wholeMillis(machine.untilProbe(current, now))),
+      lastFailureTime: Option.fromUndefinedOr(this.lastFailureTime),
+      isolation: Option.map(Option.fromUndefinedOr(isolation), ({ actor, reason, until }) => ({
+        reason,
+        actor,
+        expiresIn: until === Infinity ? Option.none() : Option.some(wholeMillis(until - now))
+      }))
+    }
+  }
+
+  /** Holds the circuit open until it is closed, or until the isolation expires. */
+  isolate(options: IsolateOptions): Effect.Effect<void> {
+    return this.command((settings, self, now) =>
+      machine.isolate(settings, self, now, {
+        reason: options.reason,
+        actor: options.actor,
+        until: options.expiresIn === undefined ? Infinity : now + Duration.toMillis(options.expiresIn)
+      })
+    )
+  }
+
+  /** Closes the circuit and ends an isolation. The memory of earlier openings stays. */
+  get close(): Effect.Effect<void> {
+    return this.command((settings, self, now) => machine.close(settings, self, now, { forget: false }))
+  }
+
+  /** Closes the circuit, ends an isolation, and forgets earlier openings and the last failure. Counters stay. */
+  get reset(): Effect.Effect<void> {
+    return this.command((settings, self, now) => {
+      this.lastFailureTime = undefined
+      return machine.close(settings, self, now, { forget: true })
+    })
+  }
+
+  private command(
+    step: (settings: circuit.Settings, self: circuit.Machine, now: number) => circuit.Step<void>
+  ): Effect.Effect<void> {
+    return Effect.map(Clock.Clock, (clock) => {
+      const now = Monotonic.now(clock)
+      const [, moves, next] = step(this.shared.machine, Ref.getUnsafe(this.ref), now)
+      this.set(next)
+      this.announce(moves, clock, now)
+    })
+  }
+
+  private announce(moves: ReadonlyArray<circuit.Move>, clock: Clock.Clock, now: number): void {
+    for (const move of moves) {
+      if (move._tag === "Opened") this.opened++
+      else if (move._tag === "HalfOpened") this.halfOpened++
+      else if (move._tag === "Closed") this.closed++
+      if (this.shared.events.isActive()) this.publish(move, clock, now)
+    }
+  }
+
+  private publish(move: circuit.Move, clock: Clock.Clock, now: number): void {
+    const { publishUnsafe } = this.shared.events
+    const { from, version } = move
+    const common = { operation: this.shared.operation, key: this.key, at: timestamp(clock), version, from }
+    switch (move._tag) {
+      case "Opened":
+        return publishUnsafe({
+          _tag: "CircuitOpened",
+          ...common,
+          because: move.because,
+          failures: move.failures,
+          openFor: Duration.millis(move.openMillis)
+        })
+      case "HalfOpened":
+        return publishUnsafe({ _tag: "CircuitHalfOpened", ...common })
+      case "Closed":
+        return publishUnsafe({ _tag: "CircuitClosed", ...common, because: move.because })
+      case "Isolated": {
+        const { actor, reason, until } = move.isolation
+        return publishUnsafe({
+          _tag: "CircuitIsolated",
+          ...common,
+          reason,
+          actor,
+          expiresIn: until === Infinity ? undefined : Duration.millis(until - now)
+        })
+      }
+      case "IsolationEnded":
+        return publishUnsafe({ _tag: "CircuitIsolationEnded", ...common, to: move.to })
+      case "ProbeLapsed":
+        return publishUnsafe({ _tag: "ProbeLapsed", ...common, overdue: Duration.millis(move.overdueMillis) })
+    }
+  }
+}
+
+// Rounded up, so that whoever waits exactly that long is not too early.
+const wholeMillis = (millis: number): Duration.Duration => Duration.millis(Math.ceil(millis))
+
+const reasonOf = (
+  admission: Exclude<circuit.Admission, { _tag: "Admitted" }>
+): CircuitOpen | CircuitHalfOpen | CircuitIsolated => {
+  if (admission._tag === "Isolated") {
+    return new CircuitIsolated({
+      because: admission.isolation.reason,
+      retryAfter: admission.retryAfterMillis === Infinity ? undefined : wholeMillis(admission.retryAfterMillis)
+    })
+  }
+  const retryAfter = wholeMillis(admission.retryAfterMillis)
+  return admission.state === "open" ? new CircuitOpen({ retryAfter }) : new CircuitHalfOpen({ retryAfter })
+}
+
+/**
+ * What `protect` may be told about a call.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ProtectOptions<A, E> {
+  /** Which circuit. Default: the one without a key. */
+  readonly key?: string | undefined
+  /** Judges the attempt. Default: success is `Success`, a failure what `Errors.classify` says, a defect `Failure`. */
+  readonly classify?: Outcome.Classify<A, E> | undefined
+  /** Rules of this call, asked before those of the breaker. */
+  readonly rules?: ReadonlyArray<Errors.Rule> | undefined
+}
+
+/**
+ * The circuits of one operation, one for each key.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class CircuitBreaker extends Context.Service<
+  CircuitBreaker,
+  {
+    /** Runs an effect if its circuit admits it, and records the outcome. */
+    readonly protect: {
+      <A, E>(
+        options?: ProtectOptions<A, E>
+      ): <R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitRejection, R>
+    }
+    /** The circuit of a key, made if it is new. */
+    readonly circuit: (key?: string) => Effect.Effect<Circuit>
+    /** Every circuit that exists. */
+    readonly circuits: Effect.Effect<ReadonlyArray<Circuit>>
+  }
+>()("breakwater/CircuitBreaker") {
+  /** Throws `InvalidSettings` at once, not when the layer is built. */
+  static readonly layer = (options: MakeOptions): Layer.Layer<CircuitBreaker> => {
+    const checked = { ...options, settings: settings(options.settings) }
+    return Layer.effect(this, make(checked))
+  }
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface MakeOptions {
+  /** The name in errors and events. */
+  readonly operation: string
+  readonly settings?: SettingsInput | Settings | undefined
+  /**
+   * Open times that grow, in place of `settings.openDuration`. The n-th opening
+   * in a row lasts as long as the n-th step; when the schedule ends, its last.
+   */
+  readonly openSchedule?: Schedule.Schedule<unknown, number> | undefined
+  /** Circuits kept at most, 1 to 1,000,000. Default 10,000. */
+  readonly maxKeys?: number | undefined
+  /** Rules asked before the built-in classification of errors. */
+  readonly rules?: ReadonlyArray<Errors.Rule> | undefined
+}
+
+/**
+ * The circuits of one operation, at hand for whoever composes policies.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Circuits {
+  private readonly shared: Shared
+  private readonly rules: ReadonlyArray<Errors.Rule>
+  private readonly maxKeys: number
+  private readonly unkeyed: Circuit
+  private keyed: BoundedMap<string, Circuit> | undefined = undefined
+  private overflow: Circuit | undefined = undefined
+
+  /** @internal */
+  constructor(options: {
+    readonly operation: string
+    readonly settings: Settings
+    readonly machine: circuit.Settings
+    readonly events: Sink
+    readonly rules: ReadonlyArray<Errors.Rule>
+    readonly maxKeys: number
+    readonly now: number
+  }) {
+    this.shared = options
+    this.rules = options.rules
+    this.maxKeys = options.maxKeys
+    this.unkeyed = new Circuit(options, undefined, options.now)
+  }
+
+  /** The circuit of a key, made if it is new. @internal */
+  ofUnsafe(key: string | undefined, clock: Clock.Clock): Circuit {
+    if (key === undefined) return this.unkeyed
+    this.keyed ??= new BoundedMap(this.maxKeys, (circuit) => circuit.isAtRest)
+    const known = this.keyed.get(key)
+    if (known !== undefined) return known
+    const added = new Circuit(this.shared, key, Monotonic.now(clock))
+    if (this.keyed.add(key, added)) return added
+    // Full of circuits that must stay: what is left over is protected together.
+    this.overflow ??= new Circuit(this.shared, overflowKey, Monotonic.now(clock))
+    return this.overflow
+  }
+
+  /** The circuit of a key, if it exists. @internal */
+  findUnsafe(key: string | undefined): Circuit | undefined {
+    return key === undefined ? this.unkeyed : key === overflowKey ? this.overflow : this.keyed?.get(key)
+  }
+
+  /** Every circuit that exists; the one without a key only once it was used. */
+  allUnsafe(): ReadonlyArray<Circuit> {
+    const keyed = this.keyed === undefined ? [] : Array.from(this.keyed.values())
+    const shared = this.overflow === undefined ? keyed : [...keyed, this.overflow]
+    return this.unkeyed.wasUsed || shared.length === 0 ? [this.unkeyed, ...shared] : shared
+  }
+
+  /** Runs an effect if its circuit admits it, and records the outcome. */
+  protect<A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    options: ProtectOptions<A, E> = {}
+  ): Effect.Effect<A, E | CircuitRejection, R> {
+    return Effect.suspend(() => {
+      let settle: ((exit: Exit.Exit<A, unknown>) => undefined) | undefined
+      // The exit is watched before the call is admitted: wherever an interruption
+      // falls, an admitted call is settled.
+      return Effect.onExitPrimitive(
+        Effect.withFiber<A, E | CircuitRejection, R>((fiber) => {
+          const clock = fiber.getRef(Clock.Clock)
+          const circuit = this.ofUnsafe(options.key, clock)
+          const admission = circuit.admitUnsafe(clock)
+          if (isToken(admission)) {
+            settle = (exit) => {
+              let outcome: Outcome.Outcome | undefined = Outcome.ignored
+              try {
+                outcome = this.judge(exit, options as ProtectOptions<A, unknown>, fiber)
+              } finally {
+                circuit.settleUnsafe(admission, outcome, clock)
+              }
+            }
+            return self
+          }
+          return Effect.fail(admission)
+        }),
+        (exit) => settle?.(exit),
+        true
+      )
+    })
+  }
+
+  /** `undefined`: interrupted. */
+  private judge<A>(
+    exit: Exit.Exit<A, unknown>,
+    { classify, rules = [] }: ProtectOptions<A, unknown>,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ): Outcome.Outcome | undefined {
+    if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return undefined
+    if (classify !== undefined) return classify(exit)
+    if (Exit.isSuccess(exit)) return Outcome.success
+    if (Cause.hasDies(exit.cause)) return Outcome.failure
+    const error = Cause.findErrorOption(exit.cause)
+    return Option.isNone(error)
+      ? Outcome.ignored
+      : Errors.toOutcome(Errors.classify(error.value, [...rules, ...this.rules, ...fiber.getRef(Errors.Rules)]))
+  }
+}
+
+const overflowKey = "(overflow)"
+
+const isToken = (admission: circuit.Token | ResilienceError): admission is circuit.Token => "generation" in admission
+
+/**
+ * Makes the circuits of an operation without an effect. `settings` have to be
+ * checked.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeUnsafe = (
+  options: MakeOptions & { readonly settings: Settings },
+  services: { readonly events: Sink; readonly now: number }
+): Circuits => {
+  const { settings } = options
+  return new Circuits({
+    operation: options.operation,
+    settings,
+    machine: {
+      tripPolicy: { _tag: "Consecutive", failures: settings.failureThreshold },
+      openMillis: openMillisOf(settings.openDuration, options.openSchedule),
+      probes: settings.halfOpenMaxCalls,
+      successThreshold: settings.successThreshold ?? settings.halfOpenMaxCalls,
+      probeMillis: settings.probeTimeout === undefined ? undefined : Duration.toMillis(settings.probeTimeout)
+    },
+    events: services.events,
+    rules: options.rules ?? [],
+    maxKeys: options.maxKeys ?? 10_000,
+    now: services.now
+  })
+}
+
+/** Steps of a schedule that are told apart; later openings last as long as the last of them. */
+const maxSteps = 64
+
+/**
+ * The open time of the n-th opening in a row. A schedule is stepped through as
+ * if each open time had passed, so that `Schedule.upTo` measures time spent
+ * open. What it draws by chance is drawn once for each n.
+ */
+const openMillisOf = (
+  openDuration: Duration.Duration,
+  schedule: Schedule.Schedule<unknown, number> | undefined
+): ((opening: number) => number) => {
+  const fixed = Duration.toMillis(openDuration)
+  if (schedule === undefined) return () => fixed
+  const step = Effect.runSync(Schedule.toStep(schedule))
+  const steps: Array<number> = []
+  let now = 0
+  for (let opening = 1; opening <= maxSteps; opening++) {
+    const exit = Effect.runSyncExit(step(now, opening))
+    if (Exit.isFailure(exit)) break
+    const millis = Math.min(Math.max(Duration.toMillis(exit.value[1]), 1), maxOpenMillis)
+    steps.push(millis)
+    now += millis
+  }
+  return (opening) => steps[Math.min(opening, steps.length) - 1] ?? fixed
+}
+
+const maxOpenMillis = Duration.toMillis("1 day")
+
+/**
+ * Makes a breaker whose circuits are closed. Throws `InvalidSettings`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Service"]> => {
+  const checked = { ...options, settings: settings(options.settings) }
+  return Effect.gen(function* () {
+    const events = yield* ResilienceEvents
+    const clock = yield* Clock.Clock
+    const circuits = makeUnsafe(checked, { events, now: Monotonic.now(clock) })
+    return CircuitBreaker.of({
+      protect: (options) => (self) => circuits.protect(self, options),
+      circuit: (key) => Effect.map(Clock.Clock, (clock) => circuits.ofUnsafe(key, clock)),
+      circuits: Effect.sync(() => circuits.allUnsafe())
+    })
+  })
+}

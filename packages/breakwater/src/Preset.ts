@@ -1,0 +1,376 @@
+/**
+ * Says which strategy each operation gets, and the base numbers of those that
+ * get the default one.
+ *
+ * **Details**
+ *
+ * | preset | attempts | opens after | open for | default strategy |
+ * | --- | --- | --- | --- | --- |
+ * | `simple` | 3 | 5 failures | 60 s | `balanced` |
+ * | `development` | 2 | 3 | 30 s | `aggressive` |
+ * | `production` | 5 | 10 | 120 s | `conservative` |
+ *
+ * The rule of numbers: an operation under the preset's default strategy gets
+ * the preset's numbers; an operation with a strategy of its own gets that
+ * strategy's numbers; fields of an overlay go over both.
+ *
+ * **Example** (What an operation gets)
+ *
+ * ```ts import.meta.vitest
+ * import { Preset } from "breakwater"
+ *
+ * Preset.resolve(Preset.production, {}, "answer_question").strategy.name // => "critical"
+ * Preset.resolve(Preset.production, {}, "translate").strategy.name // => "conservative"
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+import type * as Retry from "./Retry.ts"
+import * as Settings_ from "./Settings.ts"
+import * as Strategy from "./Strategy.ts"
+
+/**
+ * The form of an operation's name in a preset: lower case letters, digits and
+ * underscores, a letter first, at most 64.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const OperationName = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/))
+
+const OperationOverrides = Schema.Record(OperationName, Strategy.BuiltIn)
+
+/**
+ * Where a preset is meant to run.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Environment = Schema.Literals(["development", "testing", "staging", "production"])
+
+/**
+ * @category schemas
+ * @since 0.1.0
+ */
+export class Preset extends Schema.Class<Preset>("breakwater/Preset")({
+  /** 1 to 50 characters. */
+  name: Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(50)),
+  /** 1 to 200 characters. */
+  description: Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(200)),
+  /** Attempts in all, 1 to 10. */
+  retryAttempts: Settings_.count({ minimum: 1, maximum: 10 }),
+  /** Failures in a row that open a circuit, 1 to 20. */
+  circuitBreakerThreshold: Settings_.count({ minimum: 1, maximum: 20 }),
+  /** Time a circuit stays open, 10 to 300 seconds. */
+  recoveryTimeout: Settings_.duration({ minimum: "10 seconds", maximum: "300 seconds" }),
+  /** The strategy of every operation that has none of its own. */
+  defaultStrategy: Strategy.BuiltIn,
+  /** Strategies of single operations. */
+  operationOverrides: OperationOverrides,
+  environmentContexts: Schema.NonEmptyArray(Environment)
+}) {}
+
+/**
+ * Fields that go over the numbers of whatever strategy is in force.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export class Overlay extends Schema.Class<Overlay>("breakwater/Preset/Overlay")({
+  /** 1 to 10. */
+  retryAttempts: Schema.optionalKey(Settings_.count({ minimum: 1, maximum: 10 })),
+  /** 1 to 20. */
+  circuitBreakerThreshold: Schema.optionalKey(Settings_.count({ minimum: 1, maximum: 20 })),
+  /** 10 to 300 seconds. */
+  recoveryTimeout: Schema.optionalKey(Settings_.duration({ minimum: "10 seconds", maximum: "300 seconds" })),
+  defaultStrategy: Schema.optionalKey(Strategy.BuiltIn),
+  operationOverrides: Schema.optionalKey(OperationOverrides),
+  /** First pause, 0.1 to 5 seconds. */
+  exponentialMultiplier: Schema.optionalKey(Settings_.duration({ minimum: "100 millis", maximum: "5 seconds" })),
+  /** Shortest pause, 0.5 to 10 seconds. */
+  exponentialMin: Schema.optionalKey(Settings_.duration({ minimum: "500 millis", maximum: "10 seconds" })),
+  /** Longest pause, 5 to 120 seconds. */
+  exponentialMax: Schema.optionalKey(Settings_.duration({ minimum: "5 seconds", maximum: "120 seconds" })),
+  jitterEnabled: Schema.optionalKey(Schema.Boolean),
+  /** 0.1 to 10 seconds. */
+  jitterMax: Schema.optionalKey(Settings_.duration({ minimum: "100 millis", maximum: "10 seconds" })),
+  /** Total timeout, 5 to 600 seconds. */
+  maxDelay: Schema.optionalKey(Settings_.duration({ minimum: "5 seconds", maximum: "600 seconds" })),
+  /** 1 to 10. */
+  halfOpenMaxCalls: Schema.optionalKey(Settings_.count({ minimum: 1, maximum: 10 })),
+  /** 0.1 to 600 seconds. */
+  attemptTimeout: Schema.optionalKey(Settings_.duration({ minimum: "100 millis", maximum: "600 seconds" }))
+}) {}
+
+/**
+ * An overlay as code writes it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface OverlayInput {
+  readonly retryAttempts?: number | undefined
+  readonly circuitBreakerThreshold?: number | undefined
+  readonly recoveryTimeout?: Duration.Input | undefined
+  readonly defaultStrategy?: Strategy.BuiltIn | undefined
+  readonly operationOverrides?: Readonly<Record<string, Strategy.BuiltIn>> | undefined
+  readonly exponentialMultiplier?: Duration.Input | undefined
+  readonly exponentialMin?: Duration.Input | undefined
+  readonly exponentialMax?: Duration.Input | undefined
+  readonly jitterEnabled?: boolean | undefined
+  readonly jitterMax?: Duration.Input | undefined
+  readonly maxDelay?: Duration.Input | undefined
+  readonly halfOpenMaxCalls?: number | undefined
+  readonly attemptTimeout?: Duration.Input | undefined
+}
+
+/**
+ * Checks an overlay. Throws `InvalidSettings`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const overlay = (input: OverlayInput | Overlay): Overlay =>
+  input instanceof Overlay
+    ? input
+    : Settings_.make(Overlay, {
+        settings: "Preset.Overlay",
+        input,
+        durations: [
+          "recoveryTimeout",
+          "exponentialMultiplier",
+          "exponentialMin",
+          "exponentialMax",
+          "jitterMax",
+          "maxDelay",
+          "attemptTimeout"
+        ]
+      })
+
+/**
+ * A preset as code writes it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Input {
+  readonly description: string
+  readonly retryAttempts: number
+  readonly circuitBreakerThreshold: number
+  readonly recoveryTimeout: Duration.Input
+  readonly defaultStrategy: Strategy.BuiltIn
+  readonly operationOverrides?: Readonly<Record<string, Strategy.BuiltIn>> | undefined
+  readonly environmentContexts: readonly [typeof Environment.Type, ...ReadonlyArray<typeof Environment.Type>]
+}
+
+/**
+ * Makes a preset. Throws `InvalidSettings`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (name: string, input: Input): Preset =>
+  Settings_.make(Preset, {
+    settings: "Preset",
+    input: { operationOverrides: {}, ...input, name },
+    durations: ["recoveryTimeout"]
+  })
+
+/**
+ * Balanced numbers that fit most uses.
+ *
+ * @category presets
+ * @since 0.1.0
+ */
+export const simple: Preset = make("simple", {
+  description: "Balanced numbers that fit most uses",
+  retryAttempts: 3,
+  circuitBreakerThreshold: 5,
+  recoveryTimeout: "60 seconds",
+  defaultStrategy: "balanced",
+  environmentContexts: ["development", "testing", "staging", "production"]
+})
+
+/**
+ * Fails fast, so that a developer sees what is wrong.
+ *
+ * @category presets
+ * @since 0.1.0
+ */
+export const development: Preset = make("development", {
+  description: "Fails fast, so that a developer sees what is wrong",
+  retryAttempts: 2,
+  circuitBreakerThreshold: 3,
+  recoveryTimeout: "30 seconds",
+  defaultStrategy: "aggressive",
+  operationOverrides: { sentiment: "aggressive", qa: "balanced" },
+  environmentContexts: ["development", "testing"]
+})
+
+/**
+ * Patient and reliable under production load.
+ *
+ * @category presets
+ * @since 0.1.0
+ */
+export const production: Preset = make("production", {
+  description: "Patient and reliable under production load",
+  retryAttempts: 5,
+  circuitBreakerThreshold: 10,
+  recoveryTimeout: "120 seconds",
+  defaultStrategy: "conservative",
+  operationOverrides: {
+    qa: "critical",
+    sentiment: "aggressive",
+    summarize: "conservative",
+    key_points: "balanced",
+    questions: "balanced"
+  },
+  environmentContexts: ["production", "staging"]
+})
+
+/**
+ * The built-in presets by name.
+ *
+ * @category presets
+ * @since 0.1.0
+ */
+export const builtIn = { simple, development, production } as const
+
+/**
+ * Short names of the text service's operations, and the names under which they
+ * run.
+ *
+ * @category presets
+ * @since 0.1.0
+ */
+export const aliases: ReadonlyMap<string, string> = new Map([
+  ["summarize", "summarize_text"],
+  ["sentiment", "analyze_sentiment"],
+  ["key_points", "extract_key_points"],
+  ["questions", "generate_questions"],
+  ["qa", "answer_question"]
+])
+
+/**
+ * The name under which an operation runs.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const canonicalName = (operation: string): string => aliases.get(operation) ?? operation
+
+/**
+ * Where the numbers of an operation come from: its code, an entry of an
+ * overlay or preset for it, or the default of either.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Source = "code" | "overlay" | "preset" | "overlay_default" | "preset_default"
+
+/**
+ * The strategy of an operation with the numbers in force.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Resolved {
+  readonly strategy: Strategy.Strategy
+  readonly source: Source
+}
+
+/**
+ * The strategy and the numbers that an operation gets. `own` is the strategy
+ * that its code names.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const resolve = (
+  preset: Preset,
+  input: OverlayInput | Overlay,
+  operation: string,
+  own?: Strategy.BuiltIn | Strategy.Strategy
+): Resolved => {
+  const over = overlay(input)
+  const found = (strategy: Strategy.Strategy, source: Source): Resolved => ({
+    strategy: Object.keys(over).length === 0 ? strategy : overlaid(strategy, over),
+    source
+  })
+  if (own !== undefined) return found(typeof own === "string" ? Strategy.builtIn[own] : own, "code")
+  const fromOverlay = overrideOf(over.operationOverrides, operation)
+  if (fromOverlay !== undefined) return found(Strategy.builtIn[fromOverlay], "overlay")
+  const fromPreset = overrideOf(preset.operationOverrides, operation)
+  if (fromPreset !== undefined) return found(Strategy.builtIn[fromPreset], "preset")
+  return over.defaultStrategy === undefined
+    ? found(base(preset, preset.defaultStrategy), "preset_default")
+    : found(base(preset, over.defaultStrategy), "overlay_default")
+}
+
+/** Both vocabularies name the same operation. */
+const overrideOf = (
+  overrides: Readonly<Record<string, Strategy.BuiltIn>> | undefined,
+  operation: string
+): Strategy.BuiltIn | undefined => {
+  if (overrides === undefined) return undefined
+  const name = canonicalName(operation)
+  for (const [key, strategy] of Object.entries(overrides)) if (canonicalName(key) === name) return strategy
+  return undefined
+}
+
+/** The numbers of a preset for the operations under its default strategy. */
+const base = (preset: Preset, name: Strategy.BuiltIn): Strategy.Strategy => {
+  const [multiplier, min, max] = name === "aggressive" ? [0.5, 1, 5] : name === "balanced" ? [1, 2, 10] : [1.5, 2, 30]
+  return Strategy.make(name, {
+    extends: name,
+    retry: {
+      maxAttempts: preset.retryAttempts,
+      base: Duration.seconds(multiplier),
+      minDelay: Duration.seconds(min),
+      maxDelay: Duration.seconds(max),
+      jitterMax: Duration.seconds(2)
+    },
+    circuitBreaker: {
+      failureThreshold: preset.circuitBreakerThreshold,
+      openDuration: preset.recoveryTimeout,
+      halfOpenMaxCalls: 1
+    },
+    timeout: { total: Duration.seconds(Math.min(preset.retryAttempts * 20, 120)) }
+  })
+}
+
+/** A policy that the strategy leaves out stays out. */
+const overlaid = (strategy: Strategy.Strategy, over: Overlay): Strategy.Strategy => {
+  const { circuitBreaker, retry, timeout } = strategy.settings
+  return Strategy.make(strategy.name, {
+    extends: strategy,
+    retry:
+      retry &&
+      stated({
+        maxAttempts: over.retryAttempts,
+        base: over.exponentialMultiplier,
+        minDelay: over.exponentialMin,
+        maxDelay: over.exponentialMax,
+        jitter: jitterOf(over.jitterEnabled, retry.jitter),
+        jitterMax: over.jitterMax
+      }),
+    circuitBreaker:
+      circuitBreaker &&
+      stated({
+        failureThreshold: over.circuitBreakerThreshold,
+        openDuration: over.recoveryTimeout,
+        halfOpenMaxCalls: over.halfOpenMaxCalls
+      }),
+    timeout: timeout && stated({ attempt: over.attemptTimeout, total: over.maxDelay })
+  })
+}
+
+/** Switching jitter on keeps the kind that is there. */
+const jitterOf = (enabled: boolean | undefined, jitter: Retry.Jitter): Retry.Jitter | undefined =>
+  enabled === undefined ? undefined : !enabled ? "none" : jitter === "none" ? "additive" : jitter
+
+const stated = <A extends object>(fields: A): Partial<A> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<A>
