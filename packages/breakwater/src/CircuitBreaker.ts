@@ -57,7 +57,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
@@ -67,6 +67,7 @@ import * as Errors from "./Errors.ts"
 import { BoundedMap } from "./internal/boundedMap.ts"
 import type * as circuit from "./internal/circuit.ts"
 import * as machine from "./internal/circuitMachine.ts"
+import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Outcome from "./Outcome.ts"
 import { CircuitHalfOpen, CircuitIsolated, CircuitOpen, reject, type ResilienceError } from "./ResilienceError.ts"
@@ -283,29 +284,26 @@ export class Circuit {
   }
 
   /** Admits a call, or says why not. @internal */
-  admitUnsafe(clock: Clock.Clock): circuit.Token | CircuitRejection {
-    const now = Monotonic.now(clock)
-    const [admission, moves, next] = machine.admit(this.shared.machine, Ref.getUnsafe(this.ref), now)
+  admitUnsafe(moment: Moment.Moment): circuit.Token | CircuitRejection {
+    const self = Ref.getUnsafe(this.ref)
+    const now = machine.isTimeless(self) ? NaN : moment.now
+    const [admission, moves, next] = machine.admit(this.shared.machine, self, now)
     this.set(next)
-    if (moves.length > 0) this.announce(moves, clock, now)
+    if (moves.length > 0) this.announce(moves, moment.clock, now)
     if (admission._tag === "Admitted") {
       this.admitted++
       return admission.token
     }
     this.rejected++
-    return reject(this.shared.operation, this.key, () => reasonOf(admission))
+    return reject(this.shared.operation, this.key, reasonOf(admission))
   }
 
-  /** Records how an admitted call ended. @internal */
-  settleUnsafe(token: circuit.Token, outcome: Outcome.Outcome | undefined, clock: Clock.Clock): void {
-    const now = Monotonic.now(clock)
-    const [recorded, moves, next] = machine.record(
-      this.shared.machine,
-      Ref.getUnsafe(this.ref),
-      now,
-      token,
-      outcome === undefined ? "Ignored" : outcome._tag
-    )
+  /** Records how an admitted call ended; `undefined`: interrupted. @internal */
+  settleUnsafe(token: circuit.Token, outcome: Outcome.Outcome | undefined, moment: Moment.Moment): void {
+    const self = Ref.getUnsafe(this.ref)
+    const tag = outcome === undefined ? "Ignored" : outcome._tag
+    const now = tag === "Success" && machine.isTimeless(self) ? NaN : moment.read()
+    const [recorded, moves, next] = machine.record(this.shared.machine, self, now, token, tag)
     this.set(next)
     if (recorded === "stale") this.stale++
     else if (outcome === undefined) this.interrupted++
@@ -313,9 +311,9 @@ export class Circuit {
     else if (outcome._tag === "Ignored") this.ignored++
     else {
       this.failed++
-      this.lastFailureTime = clock.currentTimeMillisUnsafe()
+      this.lastFailureTime = moment.clock.currentTimeMillisUnsafe()
     }
-    if (moves.length > 0) this.announce(moves, clock, now)
+    if (moves.length > 0) this.announce(moves, moment.clock, now)
   }
 
   /** The circuit now. Counts probes that have lapsed. */
@@ -471,6 +469,19 @@ export interface ProtectOptions<A, E> {
   readonly classify?: Outcome.Classify<A, E> | undefined
   /** Rules of this call, asked before those of the breaker. */
   readonly rules?: ReadonlyArray<Errors.Rule> | undefined
+  readonly observer?: Observer | undefined
+}
+
+/**
+ * Who is told about the attempts that are let through. Must not throw.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Observer {
+  readonly onAdmitted: () => void
+  /** An attempt ended, `millis` after it was admitted. */
+  readonly onSettled: (millis: number) => void
 }
 
 /**
@@ -580,39 +591,54 @@ export class Circuits {
     self: Effect.Effect<A, E, R>,
     options: ProtectOptions<A, E> = {}
   ): Effect.Effect<A, E | CircuitRejection, R> {
-    return Effect.suspend(() => {
-      let settle: ((exit: Exit.Exit<A, unknown>) => undefined) | undefined
-      // The exit is watched before the call is admitted: wherever an interruption
-      // falls, an admitted call is settled.
-      return Effect.onExitPrimitive(
-        Effect.withFiber<A, E | CircuitRejection, R>((fiber) => {
-          const clock = fiber.getRef(Clock.Clock)
-          const circuit = this.ofUnsafe(options.key, clock)
-          const admission = circuit.admitUnsafe(clock)
-          if (isToken(admission)) {
-            settle = (exit) => {
-              let outcome: Outcome.Outcome | undefined = Outcome.ignored
-              try {
-                outcome = this.judge(exit, options as ProtectOptions<A, unknown>, fiber)
-              } finally {
-                circuit.settleUnsafe(admission, outcome, clock)
-              }
-            }
-            return self
-          }
-          return Effect.fail(admission)
-        }),
-        (exit) => settle?.(exit),
-        true
-      )
-    })
+    return Effect.withFiber((fiber) => this.run(self, options, Moment.of(fiber)))
+  }
+
+  /** `protect` for one run of an effect, at the moment of its call. */
+  run<A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    options: ProtectOptions<A, E>,
+    moment: Moment.Moment
+  ): Effect.Effect<A, E | CircuitRejection, R> {
+    const { key, observer } = options
+    let admitted: { readonly circuit: Circuit; readonly token: circuit.Token; readonly at: number } | undefined
+    // The exit is watched before the call is admitted: wherever an interruption
+    // falls, an admitted call is settled.
+    return Effect.onExitPrimitive(
+      Effect.suspend((): Effect.Effect<A, E | CircuitRejection, R> => {
+        const circuit = this.ofUnsafe(key, moment.clock)
+        const admission = circuit.admitUnsafe(moment)
+        if (!isToken(admission)) return Effect.fail(admission)
+        admitted = { circuit, token: admission, at: observer === undefined ? 0 : moment.now }
+        observer?.onAdmitted()
+        return self
+      }),
+      (exit) => {
+        if (admitted === undefined) return undefined
+        const { at, circuit, token } = admitted
+        // The effect may run again, for the next attempt.
+        admitted = undefined
+        observer?.onSettled(moment.read() - at)
+        if (Exit.isSuccess(exit) && options.classify === undefined) {
+          circuit.settleUnsafe(token, Outcome.success, moment)
+          return undefined
+        }
+        let outcome: Outcome.Outcome | undefined = Outcome.ignored
+        try {
+          outcome = this.judge(exit, options as ProtectOptions<A, unknown>)
+        } finally {
+          circuit.settleUnsafe(token, outcome, moment)
+        }
+        return undefined
+      },
+      true
+    )
   }
 
   /** `undefined`: interrupted. */
   private judge<A>(
     exit: Exit.Exit<A, unknown>,
-    { classify, rules = [] }: ProtectOptions<A, unknown>,
-    fiber: Fiber.Fiber<unknown, unknown>
+    { classify, rules = [] }: ProtectOptions<A, unknown>
   ): Outcome.Outcome | undefined {
     if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return undefined
     if (classify !== undefined) return classify(exit)
@@ -621,7 +647,9 @@ export class Circuits {
     const error = Cause.findErrorOption(exit.cause)
     return Option.isNone(error)
       ? Outcome.ignored
-      : Errors.toOutcome(Errors.classify(error.value, [...rules, ...this.rules, ...fiber.getRef(Errors.Rules)]))
+      : Errors.toOutcome(
+          Errors.classify(error.value, [...rules, ...this.rules, ...(Fiber.getCurrent()?.getRef(Errors.Rules) ?? [])])
+        )
   }
 }
 

@@ -16,9 +16,12 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import { Histogram, type Percentiles } from "./internal/histogram.ts"
+import type { Moment } from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import type * as Preset from "./Preset.ts"
-import { isResilienceError, type Reason, type ResilienceError } from "./ResilienceError.ts"
+import { isResilienceError, type Reason, type ResilienceError, type TimeoutExceeded } from "./ResilienceError.ts"
+import { errorName, type ResilienceEvent, type Sink, timestamp } from "./ResilienceEvent.ts"
+import type * as Retry from "./Retry.ts"
 import type * as Strategy from "./Strategy.ts"
 
 /**
@@ -83,6 +86,12 @@ export interface Snapshot {
   readonly circuits: ReadonlyArray<CircuitBreaker.Snapshot>
 }
 
+/** What an event says besides where and when. */
+type Facts<Tag extends ResilienceEvent["_tag"]> = Omit<
+  Extract<ResilienceEvent, { _tag: Tag }>,
+  "_tag" | "operation" | "key" | "at"
+>
+
 const noLatency: Latency = { count: 0, mean: 0, p50: 0, p90: 0, p95: 0, p99: 0, max: 0 }
 
 const latencyOf = (histogram: Histogram | undefined): Latency =>
@@ -103,6 +112,7 @@ export class Operation {
   readonly source: Preset.Source
   /** `undefined` when the strategy has no circuit breaker. */
   readonly circuits: CircuitBreaker.Circuits | undefined
+  private readonly events: Sink
   private calls = 0
   private succeeded = 0
   private failed = 0
@@ -121,7 +131,8 @@ export class Operation {
   private lastFailure: number | undefined = undefined
 
   /** @internal */
-  constructor(name: string, resolved: Preset.Resolved, circuits: CircuitBreaker.Circuits | undefined) {
+  constructor(name: string, resolved: Preset.Resolved, circuits: CircuitBreaker.Circuits | undefined, events: Sink) {
+    this.events = events
     this.name = name
     this.strategy = resolved.strategy
     this.source = resolved.source
@@ -133,69 +144,95 @@ export class Operation {
     this.calls++
   }
 
-  /** Returns the rejection that ended the call, if one of ours did. @internal */
-  callEnded(exit: Exit.Exit<unknown, unknown>, startedAt: number, clock: Clock.Clock): ResilienceError | undefined {
-    let rejection: ResilienceError | undefined
-    const now = Monotonic.now(clock)
+  /** @internal */
+  callEnded(exit: Exit.Exit<unknown, unknown>, startedAt: number, key: string | undefined, moment: Moment): void {
     if (Exit.isSuccess(exit)) {
       this.succeeded++
-      this.lastSuccess = now
+      this.lastSuccess = moment.now
     } else if (Cause.hasInterruptsOnly(exit.cause)) {
       this.interrupted++
-      return undefined
+      return
     } else {
-      this.lastFailure = now
-      const error = Cause.findErrorOption(exit.cause)
-      if (Option.isSome(error) && isResilienceError(error.value) && error.value.operation === this.name) {
-        rejection = error.value
-        const { _tag } = rejection.reason
-        this.rejected++
-        this.rejections ??= {}
-        this.rejections[_tag] = (this.rejections[_tag] ?? 0) + 1
-      } else {
-        this.failed++
-      }
+      this.lastFailure = moment.now
+      this.callFailed(exit.cause, key, moment.clock)
     }
     this.callLatency ??= new Histogram()
-    this.callLatency.record(now - startedAt)
-    return rejection
+    this.callLatency.record(moment.now - startedAt)
+  }
+
+  private callFailed(cause: Cause.Cause<unknown>, key: string | undefined, clock: Clock.Clock): void {
+    const error = Cause.findErrorOption(cause)
+    if (Option.isNone(error) || !isResilienceError(error.value) || error.value.operation !== this.name) {
+      this.failed++
+      return
+    }
+    const { _tag: reason, message } = error.value.reason
+    this.rejected++
+    this.rejections ??= {}
+    this.rejections[reason] = (this.rejections[reason] ?? 0) + 1
+    if (this.events.isActive()) this.publish("CallRejected", key, clock, { reason, message })
   }
 
   /** @internal */
-  attemptStarted(): void {
+  onAdmitted(): void {
     this.attempts++
   }
 
   /** @internal */
-  attemptEnded(millis: number): void {
+  onSettled(millis: number): void {
     this.attemptLatency ??= new Histogram()
     this.attemptLatency.record(millis)
   }
 
   /** @internal */
-  retryScheduled(): void {
+  onFailed({ attempt, classification, clock, error, key }: Retry.Failed): void {
+    if (!this.events.isActive()) return
+    this.publish("AttemptFailed", key, clock, { attempt, error: errorName(error), kind: classification.kind })
+  }
+
+  /** @internal */
+  onScheduled({ attempt, clock, delay, error, key }: Retry.Scheduled): void {
     this.retries++
+    if (this.events.isActive()) this.publish("RetryScheduled", key, clock, { attempt, delay, error: errorName(error) })
   }
 
   /** @internal */
-  retriesExhausted(): void {
+  onExhausted({ attempts, because, clock, elapsed, error, key }: Retry.GivenUp): void {
     this.exhausted++
+    if (!this.events.isActive()) return
+    this.publish("RetriesExhausted", key, clock, { attempts, elapsed, error: errorName(error), because })
   }
 
   /** @internal */
-  timedOut(): void {
+  onTimedOut({ key, reason: { limit, scope } }: ResilienceError<TimeoutExceeded>, clock: Clock.Clock): void {
     this.timeouts++
-  }
-
-  /** Returns how many are still ending. @internal */
-  abandonedChanged(change: 1 | -1): number {
-    this.abandoned += change
-    return this.abandoned
+    if (this.events.isActive()) this.publish("AttemptTimedOut", key, clock, { limit, scope })
   }
 
   /** @internal */
-  fallbackServed(): void {
-    this.fallbacks++
+  onAbandoned(change: 1 | -1, key: string | undefined, clock: Clock.Clock): void {
+    this.abandoned += change
+    if (change > 0 && this.events.isActive()) {
+      this.publish("AttemptAbandoned", key, clock, { abandoned: this.abandoned })
+    }
+  }
+
+  /** @internal */
+  fallbackEnded(hasServed: boolean, error: unknown, key: string | undefined, clock: Clock.Clock): void {
+    if (hasServed) this.fallbacks++
+    if (!this.events.isActive()) return
+    this.publish(hasServed ? "FallbackServed" : "FallbackFailed", key, clock, { error: errorName(error) })
+  }
+
+  private publish<const Tag extends ResilienceEvent["_tag"]>(
+    _tag: Tag,
+    key: string | undefined,
+    clock: Clock.Clock,
+    facts: Facts<Tag>
+  ): void {
+    // The tag belongs to the facts, which the compiler cannot see through the generic.
+    const event = { _tag, operation: this.name, key, at: timestamp(clock), ...facts } as unknown as ResilienceEvent
+    this.events.publishUnsafe(event)
   }
 
   /** No call runs and every circuit is at rest: forgetting it loses only its counters. @internal */

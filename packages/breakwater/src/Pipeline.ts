@@ -7,13 +7,13 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Errors from "./Errors.ts"
-import * as Monotonic from "./Monotonic.ts"
+import * as Moment from "./Moment.ts"
 import type { Operation } from "./Operation.ts"
-import type * as Preset from "./Preset.ts"
 import { isResilienceError, type ResilienceError } from "./ResilienceError.ts"
-import { errorName, type Sink, timestamp } from "./ResilienceEvent.ts"
 import * as Retry from "./Retry.ts"
+import type * as Strategy from "./Strategy.ts"
 import * as Timeout from "./Timeout.ts"
 
 /**
@@ -39,220 +39,127 @@ export interface Call {
 }
 
 /**
- * The policies of one operation, ready to go around an effect.
+ * The policies of a strategy, ready to go around the effects of an operation.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Pipeline {
-  readonly operation: Operation
-  readonly protect: <A, E, R>(self: Effect.Effect<A, E, R>, call: Call) => Effect.Effect<A, E | ResilienceError, R>
+  /** Guards one run of an effect. */
+  readonly run: <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    operation: Operation,
+    call: Call,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ) => Effect.Effect<A, E | ResilienceError, R>
 }
 
 /**
  * @category constructors
  * @since 0.1.0
  */
-export const make = (operation: Operation, { strategy }: Preset.Resolved, events: Sink): Pipeline => {
-  const { rules, settings } = strategy
-  const { circuits } = operation
-  const retry = settings.retry && Retry.make({ settings: settings.retry, rules, observer: observe(operation, events) })
-  const attemptMillis = settings.timeout && Duration.toMillis(settings.timeout.attempt)
-  const totalMillis = settings.timeout && Duration.toMillis(settings.timeout.total)
+export const make = ({ rules: strategyRules, settings }: Strategy.Strategy): Pipeline => {
+  const retry = settings.retry && Retry.prepare(settings.retry)
   const mode = settings.timeout ? settings.timeout.mode : undefined
-  const timeoutOptions = (key: string | undefined) => limitObserver(operation, events, mode, key)
-  const unkeyedOptions = timeoutOptions(undefined)
+  const attemptMillis = settings.timeout ? Duration.toMillis(settings.timeout.attempt) : undefined
+  const totalMillis = settings.timeout ? Duration.toMillis(settings.timeout.total) : undefined
 
   return {
-    operation,
-    protect: (self, call) => {
-      const callRules = call.classify === undefined ? undefined : [call.classify]
-      // Read from the bottom: what is outer comes last.
-      //
-      // - The circuit sees attempts and stands inside the retry, so that a storm
-      //   of retries opens it; its rejections are never retried.
-      // - The attempt timeout stands inside the circuit: a slow attempt is a
-      //   failure of the dependency.
-      // - The total timeout stands around the retry and is kept by what is
-      //   inside: attempts are clipped to it, pauses do not sleep past it.
-      // - The fallback stands outside of everything and has its own time.
-      return self.pipe(
-        (self) => countAttempts(self, operation),
-        (self) =>
-          attemptMillis === false
-            ? self
-            : Timeout.attemptMillis(
-                self,
-                attemptMillis,
-                call.key === undefined ? unkeyedOptions : timeoutOptions(call.key)
-              ),
-        (self) => (circuits === undefined ? self : circuits.protect(self, { key: call.key, rules: callRules })),
-        (self) => (retry === false ? self : retry(self, { key: call.key, rules: callRules })),
-        (self) => (totalMillis === false ? self : Timeout.withDeadlineMillis(self, totalMillis)),
-        (self) => countCalls(self, operation, events, call.key),
-        (self) => (call.fallback === undefined ? self : fallBack(self, operation, events, call))
-      )
+    // What comes later stands further out.
+    //
+    // - The attempt timeout stands inside the circuit: a slow attempt is a
+    //   failure of the dependency.
+    // - The circuit sees attempts and stands inside the retry, so that a storm of
+    //   retries opens it; its rejections are never retried.
+    // - The total timeout is the deadline of the call's moment: attempts are
+    //   clipped to it, and no pause sleeps past it.
+    // - The fallback stands outside of everything and has its own time.
+    run: <A, E, R>(
+      self: Effect.Effect<A, E, R>,
+      operation: Operation,
+      call: Call,
+      fiber: Fiber.Fiber<unknown, unknown>
+    ) => {
+      const { name, circuits } = operation
+      const { classify, fallback, key } = call
+      const rules = classify === undefined ? strategyRules : [classify, ...strategyRules]
+      const moment = totalMillis === undefined ? Moment.of(fiber) : Moment.within(fiber, totalMillis)
+      let guarded: Effect.Effect<A, E | ResilienceError, R> = self
+      if (attemptMillis !== undefined) {
+        guarded = Timeout.run(guarded, attemptMillis, { operation: name, key, mode, observer: operation }, moment)
+      }
+      guarded =
+        circuits === undefined
+          ? countAttempts(guarded, operation, moment)
+          : circuits.run(guarded, { key, rules, observer: operation }, moment)
+      if (retry) guarded = Retry.run(guarded, retry, { key, rules, observer: operation }, moment)
+      guarded = countCall(guarded, operation, key, moment)
+      if (fallback !== undefined) guarded = fallBack(guarded, operation, call)
+      return guarded
     }
   }
 }
 
-const countAttempts = <A, E, R>(self: Effect.Effect<A, E, R>, operation: Operation): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) => {
-    const clock = fiber.getRef(Clock.Clock)
-    let start: number | undefined
-    return Effect.onExitPrimitive(
-      Effect.suspend(() => {
-        start = Monotonic.now(clock)
-        operation.attemptStarted()
-        return self
-      }),
-      () => {
-        if (start !== undefined) operation.attemptEnded(Monotonic.now(clock) - start)
-        return undefined
-      },
-      true
-    )
-  })
-
-const countCalls = <A, E, R>(
+const countCall = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   operation: Operation,
-  events: Sink,
-  key: string | undefined
-): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) => {
-    const clock = fiber.getRef(Clock.Clock)
-    let start: number | undefined
-    return Effect.onExitPrimitive(
-      Effect.suspend(() => {
-        start = Monotonic.now(clock)
-        operation.callStarted()
-        return self
-      }),
-      (exit) => {
-        if (start === undefined) return undefined
-        const rejection = operation.callEnded(exit, start, clock)
-        if (rejection !== undefined && events.isActive()) {
-          events.publishUnsafe({
-            _tag: "CallRejected",
-            operation: operation.name,
-            key,
-            at: timestamp(clock),
-            reason: rejection.reason._tag,
-            message: rejection.reason.message
-          })
-        }
-        return undefined
-      },
-      true
-    )
-  })
+  key: string | undefined,
+  moment: Moment.Moment
+): Effect.Effect<A, E, R> => {
+  let startedAt: number | undefined
+  return Effect.onExitPrimitive(
+    Effect.suspend(() => {
+      startedAt = moment.now
+      operation.callStarted()
+      return self
+    }),
+    (exit) => {
+      if (startedAt !== undefined) operation.callEnded(exit, startedAt, key, moment)
+      return undefined
+    },
+    true
+  )
+}
 
-const limitObserver = (
-  operation: Operation,
-  events: Sink,
-  mode: Timeout.Mode | undefined,
-  key: string | undefined
-): Timeout.Options => ({
-  operation: operation.name,
-  key,
-  mode,
-  onTimedOut: (error, clock) => {
-    operation.timedOut()
-    if (!events.isActive()) return
-    const { limit, scope } = error.reason
-    events.publishUnsafe({
-      _tag: "AttemptTimedOut",
-      operation: operation.name,
-      key,
-      at: timestamp(clock),
-      scope,
-      limit
-    })
-  },
-  onAbandoned: (change, clock) => {
-    const abandoned = operation.abandonedChanged(change)
-    if (change < 0 || !events.isActive()) return
-    events.publishUnsafe({ _tag: "AttemptAbandoned", operation: operation.name, key, at: timestamp(clock), abandoned })
-  }
-})
-
-const observe = (operation: Operation, events: Sink): Retry.Observer => ({
-  onFailed: ({ attempt, classification, clock, error, key }) => {
-    if (!events.isActive()) return
-    events.publishUnsafe({
-      _tag: "AttemptFailed",
-      operation: operation.name,
-      key,
-      at: timestamp(clock),
-      attempt,
-      error: errorName(error),
-      kind: classification.kind
-    })
-  },
-  onScheduled: ({ attempt, clock, delay, error, key }) => {
-    operation.retryScheduled()
-    if (!events.isActive()) return
-    events.publishUnsafe({
-      _tag: "RetryScheduled",
-      operation: operation.name,
-      key,
-      at: timestamp(clock),
-      attempt,
-      delay,
-      error: errorName(error)
-    })
-  },
-  onExhausted: ({ attempts, because, clock, elapsed, error, key }) => {
-    operation.retriesExhausted()
-    if (!events.isActive()) return
-    events.publishUnsafe({
-      _tag: "RetriesExhausted",
-      operation: operation.name,
-      key,
-      at: timestamp(clock),
-      attempts,
-      elapsed,
-      error: errorName(error),
-      because
-    })
-  }
-})
-
-const fallBack = <A, E, R>(
+/** What the circuit does on the way, for a strategy that has none. */
+const countAttempts = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   operation: Operation,
-  events: Sink,
-  call: Call
-): Effect.Effect<A, E, R> =>
+  moment: Moment.Moment
+): Effect.Effect<A, E, R> => {
+  let startedAt: number | undefined
+  return Effect.onExitPrimitive(
+    Effect.suspend(() => {
+      startedAt = moment.now
+      operation.onAdmitted()
+      return self
+    }),
+    () => {
+      if (startedAt !== undefined) operation.onSettled(moment.read() - startedAt)
+      return undefined
+    },
+    true
+  )
+}
+
+const fallBack = <A, E, R>(self: Effect.Effect<A, E, R>, operation: Operation, call: Call): Effect.Effect<A, E, R> =>
   Effect.catchCause(self, (cause) => {
-    const error = answerable(cause, call.fallbackOn ?? "failures")
-    if (error === undefined) return Effect.failCause(cause)
-    const publish = (_tag: "FallbackServed" | "FallbackFailed") =>
-      Effect.map(Clock.Clock, (clock) => {
-        if (_tag === "FallbackServed") operation.fallbackServed()
-        if (!events.isActive()) return
-        events.publishUnsafe({
-          _tag,
-          operation: operation.name,
-          key: call.key,
-          at: timestamp(clock),
-          error: errorName(error.value)
-        })
-      })
+    const failed = answerable(cause, call.fallbackOn ?? "failures")
+    if (failed === undefined) return Effect.failCause(cause)
+    const ended = (hasServed: boolean) =>
+      Effect.map(Clock.Clock, (clock) => operation.fallbackEnded(hasServed, failed.error, call.key, clock))
     // The types of the fallback were checked where the call was written.
-    const answer = Effect.suspend(() => call.fallback!(error.value as never)) as Effect.Effect<A, E, R>
+    const answer = Effect.suspend(() => call.fallback!(failed.error as never)) as Effect.Effect<A, E, R>
     return answer.pipe(
-      Effect.tap(() => publish("FallbackServed")),
-      Effect.tapError(() => publish("FallbackFailed"))
+      Effect.tap(() => ended(true)),
+      Effect.tapError(() => ended(false))
     )
   })
 
 /** The error that a fallback may answer; `undefined` if it may not. */
-const answerable = (cause: Cause.Cause<unknown>, on: FallbackOn): { readonly value: unknown } | undefined => {
+const answerable = (cause: Cause.Cause<unknown>, on: FallbackOn): { readonly error: unknown } | undefined => {
   if (cause.reasons.some(Cause.isInterruptReason)) return undefined
-  const hasDefect = cause.reasons.some(Cause.isDieReason)
-  if (hasDefect && on !== "all") return undefined
-  const value = Cause.squash(cause)
-  return on === "rejections" && !isResilienceError(value) ? undefined : { value }
+  if (on !== "all" && cause.reasons.some(Cause.isDieReason)) return undefined
+  const error = Cause.squash(cause)
+  return on === "rejections" && !isResilienceError(error) ? undefined : { error }
 }

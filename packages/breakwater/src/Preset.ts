@@ -296,18 +296,49 @@ export const resolve = (
   own?: Strategy.BuiltIn | Strategy.Strategy
 ): Resolved => {
   const over = overlay(input)
-  const found = (strategy: Strategy.Strategy, source: Source): Resolved => ({
-    strategy: Object.keys(over).length === 0 ? strategy : overlaid(strategy, over),
-    source
-  })
-  if (own !== undefined) return found(typeof own === "string" ? Strategy.builtIn[own] : own, "code")
+  const { chosen, source } = choose(preset, over, operation, own)
+  return { strategy: strategyOf(preset, over, chosen), source }
+}
+
+/**
+ * Chooses the strategy of an operation. `chosen` is `undefined` for the default
+ * one.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const choose = (
+  preset: Preset,
+  over: Overlay,
+  operation: string,
+  own?: Strategy.BuiltIn | Strategy.Strategy
+): { readonly chosen: Strategy.BuiltIn | Strategy.Strategy | undefined; readonly source: Source } => {
+  if (own !== undefined) return { chosen: own, source: "code" }
   const fromOverlay = overrideOf(over.operationOverrides, operation)
-  if (fromOverlay !== undefined) return found(Strategy.builtIn[fromOverlay], "overlay")
+  if (fromOverlay !== undefined) return { chosen: fromOverlay, source: "overlay" }
   const fromPreset = overrideOf(preset.operationOverrides, operation)
-  if (fromPreset !== undefined) return found(Strategy.builtIn[fromPreset], "preset")
-  return over.defaultStrategy === undefined
-    ? found(base(preset, preset.defaultStrategy), "preset_default")
-    : found(base(preset, over.defaultStrategy), "overlay_default")
+  if (fromPreset !== undefined) return { chosen: fromPreset, source: "preset" }
+  return { chosen: undefined, source: over.defaultStrategy === undefined ? "preset_default" : "overlay_default" }
+}
+
+/**
+ * A chosen strategy with the numbers in force.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const strategyOf = (
+  preset: Preset,
+  over: Overlay,
+  chosen: Strategy.BuiltIn | Strategy.Strategy | undefined
+): Strategy.Strategy => {
+  const strategy =
+    chosen === undefined
+      ? base(preset, over.defaultStrategy ?? preset.defaultStrategy)
+      : typeof chosen === "string"
+        ? Strategy.builtIn[chosen]
+        : chosen
+  return Object.keys(over).length === 0 ? strategy : overlaid(strategy, over)
 }
 
 /** Both vocabularies name the same operation. */

@@ -44,11 +44,10 @@
  *
  * @since 0.1.0
  */
-// Reasons are yieldable, and the check takes a type argument made of them for an effect.
-// @effect-diagnostics missingEffectError:off
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -80,46 +79,36 @@ export interface LayerOptions {
   readonly maxKeys?: number | undefined
 }
 
-/** An operation with its pipelines: the one it started with, and those of other strategies that came later. */
-class Entry {
+/** The strategy that the code names, if it names one. */
+type Own = Strategy.BuiltIn | Strategy.Strategy | undefined
+
+/** A strategy with its numbers in force, and its pipeline. All operations under it share it. */
+interface Prepared {
+  readonly strategy: Strategy.Strategy
+  readonly pipeline: Pipeline.Pipeline
+}
+
+/** An operation as it started. */
+interface Entry {
   readonly operation: Operation
   readonly own: Own
   readonly pipeline: Pipeline.Pipeline
-  private byName: Map<string, Pipeline.Pipeline> | undefined = undefined
-  private byStrategy: WeakMap<Strategy.Strategy, Pipeline.Pipeline> | undefined = undefined
-
-  constructor(operation: Operation, own: Own, pipeline: Pipeline.Pipeline) {
-    this.operation = operation
-    this.own = own
-    this.pipeline = pipeline
-  }
-
-  pipelineOf(own: Own, make: (operation: Operation) => Pipeline.Pipeline): Pipeline.Pipeline {
-    if (own === undefined || own === this.own) return this.pipeline
-    const known = typeof own === "string" ? this.byName?.get(own) : this.byStrategy?.get(own)
-    if (known !== undefined) return known
-    const made = make(this.operation)
-    if (typeof own === "string") (this.byName ??= new Map()).set(own, made)
-    else (this.byStrategy ??= new WeakMap()).set(own, made)
-    return made
-  }
 }
-
-/** The strategy that the code names, if it names one. */
-type Own = Strategy.BuiltIn | Strategy.Strategy | undefined
 
 /** The operations that run, and how new ones start. */
 class Running {
   private readonly preset: Preset.Preset
-  private readonly options: LayerOptions
+  private readonly options: LayerOptions & { readonly overlay: Preset.Overlay }
   private readonly sink: ResilienceEvent.Sink
   private readonly rules: ReadonlyArray<Errors.Rule>
   private readonly entries: BoundedMap<string, Entry>
+  private readonly named = new Map<Strategy.BuiltIn | "default", Prepared>()
+  private readonly valued = new WeakMap<Strategy.Strategy, Prepared>()
   private overflow: Entry | undefined = undefined
 
   constructor(
     preset: Preset.Preset,
-    options: LayerOptions,
+    options: LayerOptions & { readonly overlay: Preset.Overlay },
     services: { readonly sink: ResilienceEvent.Sink; readonly rules: ReadonlyArray<Errors.Rule> }
   ) {
     this.preset = preset
@@ -129,14 +118,31 @@ class Running {
     this.entries = new BoundedMap(options.maxOperations ?? 20_000, (entry) => entry.operation.isAtRest)
   }
 
-  pipeline(name: string, own: Own, clock: Clock.Clock): Pipeline.Pipeline {
-    const known = this.entries.get(name)
-    const entry = known ?? this.start(name, own, clock)
-    return entry.pipelineOf(own, (operation) => Pipeline.make(operation, this.resolve(operation.name, own), this.sink))
+  /** Starts one run of an effect under an operation. */
+  run<A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    name: string,
+    own: Own,
+    call: Pipeline.Call,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ): Effect.Effect<A, E | ResilienceError, R> {
+    const entry = this.entries.get(name) ?? this.start(name, own, fiber.getRef(Clock.Clock))
+    const pipeline = own === undefined || own === entry.own ? entry.pipeline : this.prepare(own).pipeline
+    return pipeline.run(self, entry.operation, call, fiber)
+  }
+
+  start(name: string, own: Own, clock: Clock.Clock): Entry {
+    const canonical = Preset.canonicalName(name)
+    const known = canonical === name ? undefined : this.entries.get(canonical)
+    if (known !== undefined) return known
+    const entry = this.make(checkName(canonical), own, clock)
+    if (this.entries.add(canonical, entry)) return entry
+    this.overflow ??= this.make(overflowName, undefined, clock)
+    return this.overflow
   }
 
   operation(name: string): Operation | undefined {
-    return this.entries.get(Preset.canonicalName(name))?.operation
+    return name === overflowName ? this.overflow?.operation : this.entries.get(Preset.canonicalName(name))?.operation
   }
 
   operations(): ReadonlyArray<Operation> {
@@ -144,21 +150,10 @@ class Running {
     return this.overflow === undefined ? entries : [...entries, this.overflow.operation]
   }
 
-  private start(name: string, own: Own, clock: Clock.Clock): Entry {
-    const canonical = Preset.canonicalName(name)
-    if (canonical !== name) {
-      const known = this.entries.get(canonical)
-      if (known !== undefined) return known
-    }
-    const entry = this.make(checkName(canonical), own, clock)
-    if (this.entries.add(canonical, entry)) return entry
-    this.overflow ??= this.make(overflowName, undefined, clock)
-    return this.overflow
-  }
-
   private make(name: string, own: Own, clock: Clock.Clock): Entry {
-    const resolved = this.resolve(name, own)
-    const { openSchedule, rules, settings } = resolved.strategy
+    const { chosen, source } = Preset.choose(this.preset, this.options.overlay, name, own)
+    const { pipeline, strategy } = this.prepare(chosen)
+    const { openSchedule, rules, settings } = strategy
     const circuits =
       settings.circuitBreaker === false
         ? undefined
@@ -166,17 +161,22 @@ class Running {
             { operation: name, settings: settings.circuitBreaker, openSchedule, rules, maxKeys: this.options.maxKeys },
             { events: this.sink, now: Monotonic.now(clock) }
           )
-    const operation = new Operation(name, resolved, circuits)
-    return new Entry(operation, own, Pipeline.make(operation, resolved, this.sink))
+    return { operation: new Operation(name, { source, strategy }, circuits, this.sink), own, pipeline }
   }
 
-  private resolve(name: string, own: Own): Preset.Resolved {
-    const { source, strategy } = Preset.resolve(this.preset, this.options.overlay ?? {}, name, own)
-    return { source, strategy: { ...strategy, rules: [...strategy.rules, ...this.rules] } }
+  private prepare(chosen: Own): Prepared {
+    const known = typeof chosen === "object" ? this.valued.get(chosen) : this.named.get(chosen ?? "default")
+    if (known !== undefined) return known
+    const strategy = Preset.strategyOf(this.preset, this.options.overlay, chosen)
+    const ruled = this.rules.length === 0 ? strategy : { ...strategy, rules: [...strategy.rules, ...this.rules] }
+    const prepared = { strategy: ruled, pipeline: Pipeline.make(ruled) }
+    if (typeof chosen === "object") this.valued.set(chosen, prepared)
+    else this.named.set(chosen ?? "default", prepared)
+    return prepared
   }
 }
 
-const overflowName = "overflow"
+const overflowName = "(overflow)"
 
 const namePattern = /^[A-Za-z][\w.-]{0,63}$/
 
@@ -206,8 +206,14 @@ export class Resilience extends Context.Service<
   Resilience,
   {
     readonly preset: Preset.Preset
-    /** The pipeline of an operation, started if it is new. @internal */
-    readonly pipelineUnsafe: (name: string, own: Own, clock: Clock.Clock) => Pipeline.Pipeline
+    /** Guards one run of an effect; an operation that is new starts. @internal */
+    readonly runUnsafe: <A, E, R>(
+      self: Effect.Effect<A, E, R>,
+      name: string,
+      own: Own,
+      call: Pipeline.Call,
+      fiber: Fiber.Fiber<unknown, unknown>
+    ) => Effect.Effect<A, E | ResilienceError, R>
     /** Every running operation at this moment. */
     readonly operations: Effect.Effect<ReadonlyArray<Snapshot>>
     /** One running operation at this moment, by either of its names. */
@@ -236,10 +242,10 @@ export class Resilience extends Context.Service<
         const sink =
           outer === Context.get(Context.empty(), ResilienceEvent.ResilienceEvents) ? ResilienceEvent.make() : outer
         const running = new Running(preset, checked, { sink, rules: yield* Errors.Rules })
-        for (const name of options.operations ?? []) running.pipeline(name, undefined, clock)
+        for (const name of options.operations ?? []) running.start(name, undefined, clock)
         const service = Resilience.of({
           preset,
-          pipelineUnsafe: (name, own, clock) => running.pipeline(name, own, clock),
+          runUnsafe: (self, name, own, call, fiber) => running.run(self, name, own, call, fiber),
           operations: Effect.map(Clock.Clock, (clock) =>
             running.operations().map((each) => each.snapshotUnsafe(clock))
           ),
@@ -406,6 +412,6 @@ const guard = <A, E, R>(
   call: Pipeline.Call
 ): Effect.Effect<A, E | ResilienceError, R | Resilience> =>
   Effect.withFiber((fiber) => {
-    const { pipelineUnsafe } = Context.get(fiber.context as Context.Context<Resilience>, Resilience)
-    return pipelineUnsafe(operation, own, fiber.getRef(Clock.Clock)).protect(self, call)
+    const { runUnsafe } = Context.get(fiber.context as Context.Context<Resilience>, Resilience)
+    return runUnsafe(self, operation, own, call, fiber)
   })

@@ -39,8 +39,11 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
-import * as Schema from "effect/Schema"
+
+// Rejections are built when the system is in trouble, so they are cheap: reasons
+// are plain objects, the error has no stack, and no schema checks their fields.
 
 const after = (retryAfter: Duration.Duration | undefined): string =>
   retryAfter === undefined ? "" : `, retry after ${Duration.format(retryAfter)}`
@@ -51,12 +54,17 @@ const after = (retryAfter: Duration.Duration | undefined): string =>
  * @category reasons
  * @since 0.1.0
  */
-export class CircuitOpen extends Schema.TaggedError<CircuitOpen>("breakwater/CircuitOpen")("CircuitOpen", {
+export class CircuitOpen {
+  readonly _tag = "CircuitOpen"
   /** Time until the circuit lets a probe through. Exact to the millisecond. */
-  retryAfter: Schema.DurationFromString
-}) {
-  readonly isRetryable = false
-  override get message(): string {
+  readonly retryAfter: Duration.Duration
+  constructor(fields: { readonly retryAfter: Duration.Duration }) {
+    this.retryAfter = fields.retryAfter
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+  get message(): string {
     return `circuit open${after(this.retryAfter)}`
   }
 }
@@ -67,15 +75,17 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>("breakwater/Cir
  * @category reasons
  * @since 0.1.0
  */
-export class CircuitHalfOpen extends Schema.TaggedError<CircuitHalfOpen>("breakwater/CircuitHalfOpen")(
-  "CircuitHalfOpen",
-  {
-    /** Upper bound: the time until the oldest probe has to have answered. */
-    retryAfter: Schema.DurationFromString
+export class CircuitHalfOpen {
+  readonly _tag = "CircuitHalfOpen"
+  /** Upper bound: the time until the oldest probe has to have answered. */
+  readonly retryAfter: Duration.Duration
+  constructor(fields: { readonly retryAfter: Duration.Duration }) {
+    this.retryAfter = fields.retryAfter
   }
-) {
-  readonly isRetryable = false
-  override get message(): string {
+  get isRetryable(): boolean {
+    return false
+  }
+  get message(): string {
     return `circuit half-open and probing${after(this.retryAfter)}`
   }
 }
@@ -86,17 +96,20 @@ export class CircuitHalfOpen extends Schema.TaggedError<CircuitHalfOpen>("breakw
  * @category reasons
  * @since 0.1.0
  */
-export class CircuitIsolated extends Schema.TaggedError<CircuitIsolated>("breakwater/CircuitIsolated")(
-  "CircuitIsolated",
-  {
-    /** What the operator gave as reason. */
-    because: Schema.String,
-    /** Time until the isolation ends by itself. */
-    retryAfter: Schema.optional(Schema.DurationFromString)
+export class CircuitIsolated {
+  readonly _tag = "CircuitIsolated"
+  /** What the operator gave as reason. */
+  readonly because: string
+  /** Time until the isolation ends by itself. */
+  readonly retryAfter: Duration.Duration | undefined
+  constructor(fields: { readonly because: string; readonly retryAfter?: Duration.Duration | undefined }) {
+    this.because = fields.because
+    this.retryAfter = fields.retryAfter
   }
-) {
-  readonly isRetryable = false
-  override get message(): string {
+  get isRetryable(): boolean {
+    return false
+  }
+  get message(): string {
     return `circuit isolated by an operator (${this.because})${after(this.retryAfter)}`
   }
 }
@@ -107,22 +120,28 @@ export class CircuitIsolated extends Schema.TaggedError<CircuitIsolated>("breakw
  * @category reasons
  * @since 0.1.0
  */
-export class TimeoutExceeded extends Schema.TaggedError<TimeoutExceeded>("breakwater/TimeoutExceeded")(
-  "TimeoutExceeded",
-  {
-    /** `attempt`: this execution was too slow. `total`: the whole call, with its attempts and waits. */
-    scope: Schema.Literals(["attempt", "total"]),
-    /** The limit in force. */
-    limit: Schema.DurationFromString,
-    /** Time from the start of the scope to the release of the caller. */
-    elapsed: Schema.DurationFromString
+export class TimeoutExceeded {
+  readonly _tag = "TimeoutExceeded"
+  /** `attempt`: this execution was too slow. `total`: the whole call, with its attempts and waits. */
+  readonly scope: "attempt" | "total"
+  /** The limit in force. */
+  readonly limit: Duration.Duration
+  /** Time from the start of the scope to the release of the caller. */
+  readonly elapsed: Duration.Duration
+  constructor(fields: {
+    readonly scope: "attempt" | "total"
+    readonly limit: Duration.Duration
+    readonly elapsed: Duration.Duration
+  }) {
+    this.scope = fields.scope
+    this.limit = fields.limit
+    this.elapsed = fields.elapsed
   }
-) {
   /** An attempt that was too slow is a failed attempt; a call that was too slow is over. */
   get isRetryable(): boolean {
     return this.scope === "attempt"
   }
-  override get message(): string {
+  get message(): string {
     return `${this.scope} timeout of ${Duration.format(this.limit)} exceeded`
   }
 }
@@ -130,33 +149,10 @@ export class TimeoutExceeded extends Schema.TaggedError<TimeoutExceeded>("breakw
 /**
  * Every way in which a strategy can end a call by itself.
  *
- * @category schemas
- * @since 0.1.0
- */
-export const Reason = Schema.Union([CircuitOpen, CircuitHalfOpen, CircuitIsolated, TimeoutExceeded])
-
-/**
  * @category models
  * @since 0.1.0
  */
-export type Reason = typeof Reason.Type
-
-/**
- * The shape of `ResilienceError`, with any reason.
- *
- * @category schemas
- * @since 0.1.0
- */
-class AnyResilienceError extends Schema.TaggedError<AnyResilienceError>("breakwater/ResilienceError")(
-  "ResilienceError",
-  {
-    /** The operation that was refused or cut short. */
-    operation: Schema.String,
-    /** The part of the operation, for example a tenant, when the call named one. */
-    key: Schema.optional(Schema.String),
-    reason: Reason
-  }
-) {}
+export type Reason = CircuitOpen | CircuitHalfOpen | CircuitIsolated | TimeoutExceeded
 
 /**
  * Fails a call that a strategy refused or cut short. `R` lists the reasons
@@ -165,16 +161,30 @@ class AnyResilienceError extends Schema.TaggedError<AnyResilienceError>("breakwa
  * @category errors
  * @since 0.1.0
  */
-// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- callers read `reason` by it
-export class ResilienceError<out R extends Reason = Reason> extends AnyResilienceError {
-  declare readonly reason: R
+export class ResilienceError<out R extends Reason = Reason> extends Data.Error {
+  readonly _tag = "ResilienceError"
+  /** The operation that was refused or cut short. */
+  readonly operation: string
+  /** The part of the operation, for example a tenant, when the call named one. */
+  readonly key: string | undefined
+  readonly reason: R
+  constructor(fields: { readonly operation: string; readonly key?: string | undefined; readonly reason: R }) {
+    super()
+    this.operation = fields.operation
+    this.key = fields.key
+    this.reason = fields.reason
+  }
+  override get name(): string {
+    return "ResilienceError"
+  }
   /** Whether a retry of ours may repeat the attempt. */
   get isRetryable(): boolean {
     return this.reason.isRetryable
   }
   /** When a caller may come back, if the reason knows. */
   get retryAfter(): Duration.Duration | undefined {
-    return "retryAfter" in this.reason ? this.reason.retryAfter : undefined
+    const reason: Reason = this.reason
+    return "retryAfter" in reason ? reason.retryAfter : undefined
   }
   override get message(): string {
     return `${this.key === undefined ? this.operation : `${this.operation}:${this.key}`}: ${this.reason.message}`
@@ -190,21 +200,16 @@ export class ResilienceError<out R extends Reason = Reason> extends AnyResilienc
 export const isResilienceError = (u: unknown): u is ResilienceError => u instanceof ResilienceError
 
 /**
- * Builds the error and its reason without a stack, which makes it about ten
- * times cheaper.
+ * Builds the error without a stack, which makes it many times cheaper.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const reject = <R extends Reason>(
-  operation: string,
-  key: string | undefined,
-  reason: () => R
-): ResilienceError<R> => {
+export const reject = <R extends Reason>(operation: string, key: string | undefined, reason: R): ResilienceError<R> => {
   const limit = Error.stackTraceLimit
   Error.stackTraceLimit = 0
   try {
-    return new ResilienceError({ operation, key, reason: reason() }) as ResilienceError<R>
+    return new ResilienceError({ operation, key, reason })
   } finally {
     Error.stackTraceLimit = limit
   }

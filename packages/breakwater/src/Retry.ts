@@ -41,7 +41,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -51,10 +51,9 @@ import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import * as Deadline from "./Deadline.ts"
 import * as Errors from "./Errors.ts"
 import * as backoff from "./internal/backoff.ts"
-import * as Monotonic from "./Monotonic.ts"
+import * as Moment from "./Moment.ts"
 import * as Settings_ from "./Settings.ts"
 
 /**
@@ -215,29 +214,52 @@ export const exhausted = <E>(cause: Cause.Cause<E>): Option.Option<Exhausted["Se
  * @since 0.1.0
  */
 export interface Observer {
-  readonly onFailed?: (info: {
-    readonly attempt: number
-    readonly error: unknown
-    readonly classification: Errors.Classification
-    readonly key: string | undefined
-    readonly clock: Clock.Clock
-  }) => void
-  readonly onScheduled?: (info: {
-    /** The attempt that will follow. */
-    readonly attempt: number
-    readonly delay: Duration.Duration
-    readonly error: unknown
-    readonly key: string | undefined
-    readonly clock: Clock.Clock
-  }) => void
-  readonly onExhausted?: (info: {
-    readonly attempts: number
-    readonly elapsed: Duration.Duration
-    readonly error: unknown
-    readonly because: "attempts" | "deadline"
-    readonly key: string | undefined
-    readonly clock: Clock.Clock
-  }) => void
+  readonly onFailed?: (info: Failed) => void
+  readonly onScheduled?: (info: Scheduled) => void
+  readonly onExhausted?: (info: GivenUp) => void
+}
+
+/**
+ * An attempt that failed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Failed {
+  readonly attempt: number
+  readonly error: unknown
+  readonly classification: Errors.Classification
+  readonly key: string | undefined
+  readonly clock: Clock.Clock
+}
+
+/**
+ * An attempt that will follow.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Scheduled {
+  readonly attempt: number
+  readonly delay: Duration.Duration
+  readonly error: unknown
+  readonly key: string | undefined
+  readonly clock: Clock.Clock
+}
+
+/**
+ * A call that fails although its error could be retried.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface GivenUp {
+  readonly attempts: number
+  readonly elapsed: Duration.Duration
+  readonly error: unknown
+  readonly because: "attempts" | "deadline"
+  readonly key: string | undefined
+  readonly clock: Clock.Clock
 }
 
 /**
@@ -252,18 +274,6 @@ export interface Options {
 }
 
 /**
- * What one call adds to a prepared retry.
- *
- * @category models
- * @since 0.1.0
- */
-export interface CallOptions {
-  readonly key?: string | undefined
-  /** Rules of this call, asked before those of the retry. */
-  readonly rules?: ReadonlyArray<Errors.Rule> | undefined
-}
-
-/**
  * Repeats an effect that failed with an error worth repeating.
  *
  * @category combinators
@@ -274,63 +284,99 @@ export const retry: {
   <A, E, R>(self: Effect.Effect<A, E, R>, options?: Options): Effect.Effect<A, E, R>
 } = dual(
   (args) => Effect.isEffect(args[0]),
-  <A, E, R>(self: Effect.Effect<A, E, R>, options: Options = {}) => make(options)(self)
+  <A, E, R>(self: Effect.Effect<A, E, R>, { observer, rules, settings }: Options = {}) => {
+    const prepared = prepare(settings)
+    return Effect.withFiber<A, E, R>((fiber) => run(self, prepared, { observer, rules }, Moment.of(fiber)))
+  }
 )
 
 /**
- * Prepares `retry` once for many effects.
+ * Settings that are ready to retry with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Prepared {
+  /** Makes the driver of one call's schedule. Run on the first failure only. */
+  readonly makeStep: Effect.Effect<
+    (now: number, failed: Errors.Classification) => Pull.Pull<[unknown, Duration.Duration], never, unknown>
+  >
+}
+
+/**
+ * Checks settings and prepares them. Throws `InvalidSettings`.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (
-  options: Options = {}
-): (<A, E, R>(self: Effect.Effect<A, E, R>, call?: CallOptions) => Effect.Effect<A, E, R>) => {
-  const checked = settings(options.settings)
-  const makeStep = Schedule.toStep(
-    scheduleOf(checked, (classified: Errors.Classification) => Effect.succeed(classified))
-  )
-  const { observer, rules = [] } = options
-  return <A, E, R>(self: Effect.Effect<A, E, R>, { key, rules: callRules = [] }: CallOptions = {}) =>
+export const prepare = (input: SettingsInput | Settings = {}): Prepared => ({
+  makeStep: Schedule.toStep(scheduleOf(settings(input), (failed: Errors.Classification) => Effect.succeed(failed)))
+})
+
+/**
+ * What one call says to the retry.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CallOptions {
+  readonly key?: string | undefined
+  readonly rules?: ReadonlyArray<Errors.Rule> | undefined
+  readonly observer?: Observer | undefined
+}
+
+/**
+ * Retries one run of an effect. A success costs nothing but a place on the
+ * fiber's stack.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const run = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  { makeStep }: Prepared,
+  { key, observer, rules = [] }: CallOptions,
+  moment: Moment.Moment
+): Effect.Effect<A, E, R> => {
+  const { clock, now: start } = moment
+  let attempt = 1
+  let step: Effect.Success<typeof makeStep> | undefined
+
+  const giveUp = (cause: Cause.Cause<E>, error: E, because: "attempts" | "deadline" | undefined) => {
+    const elapsed = Duration.millis(moment.now - start)
+    if (because !== undefined) observer?.onExhausted?.({ attempts: attempt, elapsed, error, because, key, clock })
+    return Effect.failCause(Cause.annotate(cause, Context.make(Exhausted, { attempts: attempt, elapsed })))
+  }
+
+  const onFailure = (cause: Cause.Cause<E>): Effect.Effect<A, E, R> =>
     Effect.withFiber((fiber) => {
-      const clock = fiber.getRef(Clock.Clock)
-      const start = Monotonic.now(clock)
-      let attempt = 1
-      let step: Effect.Success<typeof makeStep> | undefined
-
-      const giveUp = (cause: Cause.Cause<E>, error: E, because: "attempts" | "deadline" | undefined) => {
-        const elapsed = Duration.millis(Monotonic.now(clock) - start)
-        if (because !== undefined) observer?.onExhausted?.({ attempts: attempt, elapsed, error, because, key, clock })
-        return Effect.failCause(Cause.annotate(cause, Context.make(Exhausted, { attempts: attempt, elapsed })))
-      }
-
-      const onFailure = (cause: Cause.Cause<E>): Effect.Effect<A, E, R> => {
-        const error = errorOf(cause)
-        if (Option.isNone(error)) return Effect.failCause(cause)
-        const classification = Errors.classify(error.value, [...callRules, ...rules, ...fiber.getRef(Errors.Rules)])
-        observer?.onFailed?.({ attempt, error: error.value, classification, key, clock })
-        if (!classification.retried) return giveUp(cause, error.value, undefined)
-        return Effect.flatMap(step === undefined ? makeStep : Effect.succeed(step), (ready) => {
-          step = ready
-          return Pull.matchEffect(ready(clock.currentTimeMillisUnsafe(), classification), {
-            onSuccess: ([, delay]) => {
-              const now = Monotonic.now(clock)
-              if (Duration.toMillis(delay) >= Deadline.remainingUnsafe(fiber, now)) {
-                return giveUp(cause, error.value, "deadline")
-              }
-              attempt++
-              observer?.onScheduled?.({ attempt, delay, error: error.value, key, clock })
-              return Effect.andThen(Effect.sleep(delay), loop)
-            },
-            onFailure: Effect.failCause,
-            onDone: () => giveUp(cause, error.value, "attempts")
-          })
+      const failed = errorOf(cause)
+      if (Option.isNone(failed)) return Effect.failCause(cause)
+      const error = failed.value
+      moment.read()
+      const classification = Errors.classify(error, [...rules, ...fiber.getRef(Errors.Rules)])
+      observer?.onFailed?.({ attempt, error, classification, key, clock })
+      if (!classification.retried) return giveUp(cause, error, undefined)
+      return Effect.flatMap(step === undefined ? makeStep : Effect.succeed(step), (ready) => {
+        step = ready
+        return Pull.matchEffect(ready(clock.currentTimeMillisUnsafe(), classification), {
+          onSuccess: ([, delay]) => {
+            if (Duration.toMillis(delay) >= moment.left) return giveUp(cause, error, "deadline")
+            attempt++
+            observer?.onScheduled?.({ attempt, delay, error, key, clock })
+            return Effect.flatMap(Effect.sleep(delay), () => {
+              moment.read()
+              return again
+            })
+          },
+          onFailure: Effect.failCause,
+          onDone: () => giveUp(cause, error, "attempts")
         })
-      }
-
-      const loop: Effect.Effect<A, E, R> = Effect.catchCause(self, onFailure)
-      return loop
+      })
     })
+
+  const again: Effect.Effect<A, E, R> = Effect.catchCause(self, onFailure)
+  return again
 }
 
 /** The one error of a cause that is a failure and nothing else: no defect, no interruption. */

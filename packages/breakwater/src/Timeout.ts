@@ -15,7 +15,7 @@
  *
  * - `Effect.timeout` waits for finalizers. Here that is mode `await`; with
  *   `detach` an effect can still be cleaning up when a retry or a fallback
- *   starts. `onAbandoned` counts these.
+ *   starts. An observer's `onAbandoned` counts these.
  * - A caller that is interrupted from outside waits for the finalizers in both
  *   modes, as everywhere in Effect.
  * - The effect runs in a fiber of its own, started at once.
@@ -37,15 +37,18 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
+import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Schema from "effect/Schema"
 import * as Deadline from "./Deadline.ts"
 import * as DeadlineQueue from "./DeadlineQueue.ts"
+import type { Entry } from "./internal/deadlineList.ts"
+import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import { reject, type ResilienceError, TimeoutExceeded } from "./ResilienceError.ts"
 import * as Settings_ from "./Settings.ts"
@@ -106,8 +109,19 @@ export const settings = (input: SettingsInput | Settings = {}): Settings =>
     : Settings_.make(Settings, { settings: "Timeout", input, durations: ["attempt", "total"] })
 
 /**
- * Who is told, and under which name, when a limit passes.
+ * Who is told when a limit passes. Must not throw.
  *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Observer {
+  /** A limit has passed and the caller's release is decided. */
+  readonly onTimedOut: (error: ResilienceError<TimeoutExceeded>, clock: Clock.Clock) => void
+  /** 1: the caller was released and the effect is still ending. −1: it has ended. */
+  readonly onAbandoned: (change: 1 | -1, key: string | undefined, clock: Clock.Clock) => void
+}
+
+/**
  * @category models
  * @since 0.1.0
  */
@@ -117,10 +131,7 @@ export interface Options {
   readonly key?: string | undefined
   /** Default `detach`. */
   readonly mode?: Mode | undefined
-  /** Runs when a limit has passed, after the caller's release was decided. Must not throw. */
-  readonly onTimedOut?: ((error: ResilienceError<TimeoutExceeded>, clock: Clock.Clock) => void) | undefined
-  /** Runs with 1 when a released attempt goes on ending, and with −1 when it has ended. Must not throw. */
-  readonly onAbandoned?: ((change: 1 | -1, clock: Clock.Clock) => void) | undefined
+  readonly observer?: Observer | undefined
 }
 
 /**
@@ -142,7 +153,7 @@ export const attempt: {
 } = dual(
   (args) => Effect.isEffect(args[0]),
   <A, E, R>(self: Effect.Effect<A, E, R>, limit: Duration.Input, options: Options = {}) =>
-    attemptMillis(self, Duration.toMillis(settings({ attempt: limit }).attempt), options)
+    run(self, Duration.toMillis(settings({ attempt: limit }).attempt), options)
 )
 
 /**
@@ -163,98 +174,141 @@ export const total: {
   ): Effect.Effect<A, E | ResilienceError<TimeoutExceeded>, R>
 } = dual(
   (args) => Effect.isEffect(args[0]),
-  <A, E, R>(self: Effect.Effect<A, E, R>, limit: Duration.Input, options: Options = {}) =>
-    withDeadlineMillis(attemptMillis(self, Infinity, options), Duration.toMillis(settings({ total: limit }).total))
+  <A, E, R>(self: Effect.Effect<A, E, R>, limit: Duration.Input, options: Options = {}) => {
+    const millis = Duration.toMillis(settings({ total: limit }).total)
+    return Effect.withFiber<A, E | ResilienceError<TimeoutExceeded>, R>((fiber) =>
+      run(self, Infinity, options, Moment.within(fiber, millis))
+    )
+  }
 )
 
 /**
- * Sets the deadline of everything inside and leaves it to the policies inside
- * to keep it: attempt limits, backoff and queues do.
+ * Limits an effect to `attemptLimit` milliseconds and to the deadline of the
+ * call. `moment` is that of the call, if it has one.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const withDeadlineMillis = <A, E, R>(self: Effect.Effect<A, E, R>, limit: number): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) => {
-    const now = Monotonic.now(fiber.getRef(Clock.Clock))
-    return Effect.provideService(self, Deadline.Current, Deadline.tighten(fiber.getRef(Deadline.Current), now, limit))
-  })
-
-/**
- * `attempt` with a checked limit in milliseconds, `Infinity` for the deadline
- * alone.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const attemptMillis = <A, E, R>(
+export const run = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   attemptLimit: number,
-  options: Options
+  options: Options,
+  moment?: Moment.Moment
 ): Effect.Effect<A, E | ResilienceError<TimeoutExceeded>, R> =>
   // Everything happens inside `register`, in one step of the fiber: there is no
   // moment at which an interruption could find a started attempt unattended.
   Effect.callback<A, E | ResilienceError<TimeoutExceeded>, R>((resume) => {
     const fiber = Fiber.getCurrent()!
-    const clock = fiber.getRef(Clock.Clock)
-    const start = Monotonic.now(clock)
-    const deadline = fiber.getRef(Deadline.Current)
-    const left = deadline === undefined ? Infinity : deadline.at - start
-    const isTotal = left <= attemptLimit
-    const limit = isTotal && deadline !== undefined ? deadline.limit : attemptLimit
-    const at = isTotal && deadline !== undefined ? deadline.at : start + attemptLimit
+    const attempt = new Attempt(fiber, attemptLimit, options, moment ?? Moment.of(fiber), resume)
+    return attempt.start(self)
+  })
 
-    const timedOut = (): ResilienceError<TimeoutExceeded> => {
-      const scopeStart = isTotal && deadline !== undefined ? deadline.startedAt : start
-      const error = reject(
-        options.operation ?? "timeout",
-        options.key,
-        () =>
-          new TimeoutExceeded({
-            scope: isTotal ? "total" : "attempt",
-            limit: Duration.millis(limit),
-            elapsed: Duration.millis(Monotonic.now(clock) - scopeStart)
-          })
-      )
-      options.onTimedOut?.(error, clock)
-      return error
+/** One execution under its limit. Ends once: by answer, by limit or by interruption. */
+class Attempt<A, E> {
+  private readonly fiber: Fiber.Fiber<unknown, unknown>
+  private readonly options: Options
+  private readonly clock: Clock.Clock
+  private readonly deadline: Deadline.Deadline | undefined
+  private readonly startedAt: number
+  private readonly limit: number
+  private readonly resume: (effect: Effect.Effect<A, E | ResilienceError<TimeoutExceeded>>) => void
+  /** Whether the call's deadline comes before the attempt's own. */
+  private readonly isTotal: boolean
+  private child: Fiber.Fiber<A, E> | undefined = undefined
+  private entry: Entry | undefined = undefined
+  private hasEnded = false
+
+  constructor(
+    fiber: Fiber.Fiber<unknown, unknown>,
+    attemptLimit: number,
+    options: Options,
+    moment: Moment.Moment,
+    resume: (effect: Effect.Effect<A, E | ResilienceError<TimeoutExceeded>>) => void
+  ) {
+    this.fiber = fiber
+    this.options = options
+    this.clock = moment.clock
+    this.deadline = moment.deadline
+    this.startedAt = moment.now
+    this.resume = resume
+    this.isTotal = moment.deadline !== undefined && moment.left <= attemptLimit
+    this.limit = this.isTotal ? moment.deadline!.limit : attemptLimit
+  }
+
+  /** Returns what to do when the caller is interrupted. */
+  start<R>(self: Effect.Effect<A, E, R>): Effect.Effect<void> | undefined {
+    const { deadline, fiber, limit, startedAt } = this
+    const at = this.isTotal ? deadline!.at : startedAt + limit
+    if (at <= startedAt) {
+      this.resume(Effect.fail(this.timedOut()))
+      return undefined
     }
-    if (at <= start) return resume(Effect.fail(timedOut()))
-
-    const child = Effect.runForkWith(fiber.context as Context.Context<R>)(self, {
-      uninterruptible: !(fiber as { readonly interruptible?: boolean }).interruptible
-    })
+    const context = fiber.context as Context.Context<R>
+    const child = Effect.runForkWith(
+      fiber.getRef(Deadline.Current) === deadline ? context : Context.add(context, Deadline.Current, deadline)
+    )(self, uninterruptibleLike(fiber))
     const early = child.pollUnsafe()
-    if (early !== undefined) return resume(early)
-
-    let released = false
-    const queue = DeadlineQueue.of(clock)
-    const entry =
-      limit === Infinity
-        ? undefined
-        : queue.add(fiber, start, limit, at, () => {
-            released = true
-            const failure = Effect.fail(timedOut())
-            child.interruptUnsafe(fiber.id)
-            const isEnding = child.pollUnsafe() === undefined
-            if (!isEnding) return resume(failure)
-            if (options.mode === "await") {
-              child.addObserver(() => resume(failure))
-              return
-            }
-            options.onAbandoned?.(1, clock)
-            child.addObserver(() => options.onAbandoned?.(-1, clock))
-            resume(failure)
-          })
-    child.addObserver((exit) => {
-      if (released) return
-      released = true
-      if (entry !== undefined) queue.remove(entry)
-      resume(exit)
-    })
+    if (early !== undefined) {
+      this.resume(early)
+      return undefined
+    }
+    this.child = child
+    if (at !== Infinity) this.entry = DeadlineQueue.of(this.clock).add(fiber, startedAt, limit, at, this.release)
+    child.addObserver(this.answer)
     return Effect.suspend(() => {
-      released = true
-      if (entry !== undefined) queue.remove(entry)
+      this.end()
       return Fiber.interrupt(child)
     })
-  })
+  }
+
+  private end(): void {
+    this.hasEnded = true
+    if (this.entry !== undefined) DeadlineQueue.of(this.clock).remove(this.entry)
+  }
+
+  private readonly answer = (exit: Exit.Exit<A, E>): void => {
+    if (this.hasEnded) return
+    this.end()
+    this.resume(exit)
+  }
+
+  private readonly release = (): void => {
+    const child = this.child!
+    const { key, mode, observer } = this.options
+    this.hasEnded = true
+    const failure = Effect.fail(this.timedOut())
+    child.interruptUnsafe(this.fiber.id)
+    if (child.pollUnsafe() !== undefined) return this.resume(failure)
+    if (mode === "await") {
+      child.addObserver(() => this.resume(failure))
+      return
+    }
+    if (observer !== undefined) {
+      observer.onAbandoned(1, key, this.clock)
+      child.addObserver(() => observer.onAbandoned(-1, key, this.clock))
+    }
+    this.resume(failure)
+  }
+
+  private timedOut(): ResilienceError<TimeoutExceeded> {
+    const { deadline, isTotal, limit, options, startedAt } = this
+    const since = isTotal ? deadline!.startedAt : startedAt
+    const error = reject(
+      options.operation ?? "timeout",
+      options.key,
+      new TimeoutExceeded({
+        scope: isTotal ? "total" : "attempt",
+        limit: Duration.millis(limit),
+        elapsed: Duration.millis(Monotonic.now(this.clock) - since)
+      })
+    )
+    options.observer?.onTimedOut(error, this.clock)
+    return error
+  }
+}
+
+// The child keeps to the caller's mask, which `Fiber` does not show in its type.
+const uninterruptibleLike = (fiber: Fiber.Fiber<unknown, unknown>): Effect.RunOptions | undefined =>
+  (fiber as { readonly interruptible?: boolean }).interruptible === false ? uninterruptible : undefined
+
+const uninterruptible: Effect.RunOptions = { uninterruptible: true }

@@ -26,7 +26,13 @@ export interface Probe {
 
 /** @internal */
 export type Automatic = { readonly generation: number; readonly backoff: Backoff } & (
-  | { readonly _tag: "closed"; readonly since: number; readonly window: tripPolicy.Window }
+  | {
+      readonly _tag: "closed"
+      readonly since: number
+      readonly window: tripPolicy.Window
+      /** What every call is answered. */
+      readonly admission: Admission
+    }
   | { readonly _tag: "open"; readonly since: number; readonly until: number }
   | {
       readonly _tag: "half_open"

@@ -29,9 +29,18 @@ import * as tripPolicy from "./tripPolicy.ts"
 const none: ReadonlyArray<Move> = []
 const freshBackoff: Backoff = { openings: 0, openMillis: 0 }
 
+const closedSince = (since: number, generation: number, backoff: Backoff): Automatic => ({
+  _tag: "closed",
+  generation,
+  backoff,
+  since,
+  window: tripPolicy.empty,
+  admission: { _tag: "Admitted", token: { generation, probe: 0 } }
+})
+
 /** @internal */
 export const make = (now: number): Machine => ({
-  automatic: { _tag: "closed", generation: 0, backoff: freshBackoff, since: now, window: tripPolicy.empty },
+  automatic: closedSince(now, 0, freshBackoff),
   isolation: undefined,
   version: 0
 })
@@ -82,19 +91,22 @@ const closed = (self: Machine, now: number, because: "probes_succeeded" | "opera
     self,
     { _tag: "Closed", because },
     {
-      automatic: {
-        _tag: "closed",
-        generation: self.automatic.generation + 1,
-        backoff,
-        since: now,
-        window: tripPolicy.empty
-      },
-      isolation: undefined
+      automatic: closedSince(now, self.automatic.generation + 1, backoff),
+      // Probes that succeed underneath an isolation leave it in force.
+      isolation: because === "operator" ? undefined : self.isolation
     }
   )
 
 /** Too many probes failed for `successThreshold` of them to succeed. */
 const isLost = (settings: Settings, failed: number): boolean => failed > settings.probes - settings.successThreshold
+
+/**
+ * Whether admitting a call, and recording a success, does without the time. A
+ * closed circuit spares its callers the clock.
+ *
+ * @internal
+ */
+export const isTimeless = (self: Machine): boolean => self.automatic._tag === "closed" && self.isolation === undefined
 
 /**
  * Brings the machine up to `now`: ends an isolation whose time is over, and
@@ -152,7 +164,7 @@ export const admit = (settings: Settings, self: Machine, now: number): Step<Admi
   }
   switch (automatic._tag) {
     case "closed":
-      return [{ _tag: "Admitted", token: { generation: automatic.generation, probe: 0 } }, moves, next]
+      return [automatic.admission, moves, next]
     case "open": {
       if (now < automatic.until) {
         return [{ _tag: "Rejected", state: "open", retryAfterMillis: automatic.until - now }, moves, next]

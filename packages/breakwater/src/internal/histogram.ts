@@ -4,7 +4,7 @@
  */
 
 const linear = 16
-const powers = 32
+const powers = 28
 /** Durations below this many milliseconds share the first buckets. */
 const unit = 1 / 1024
 
@@ -47,15 +47,17 @@ export class Histogram {
   }
 }
 
+const maxUnits = 2 ** 31 - 1
+
 const bucketOf = (millis: number): number => {
-  const units = millis / unit
-  if (!(units >= linear)) return units > 0 ? Math.floor(units) : 0
+  const units = Math.min(millis / unit, maxUnits) | 0
+  if (units < linear) return Math.max(units, 0)
   // Units in [2^p, 2^(p+1)) fall into `linear` equal buckets; the first power is 2^4 = linear.
-  const power = 31 - Math.clz32(Math.min(units, 0xffffffff))
-  const offset = Math.floor(units / 2 ** (power - 4)) - linear
-  return Math.min((power - 3) * linear + offset, linear * powers - 1)
+  const power = 31 - Math.clz32(units)
+  return (power - 3) * linear + (units >> (power - 4)) - linear
 }
 
+/** In milliseconds, exclusive. */
 const upperBound = (index: number): number => {
   if (index < linear) return (index + 1) * unit
   const power = Math.floor(index / linear) + 3
