@@ -562,15 +562,15 @@ export class Circuits {
   }
 
   /** The circuit of a key, made if it is new. @internal */
-  ofUnsafe(key: string | undefined, clock: Clock.Clock): Circuit {
+  ofUnsafe(key: string | undefined, moment: Moment.Moment): Circuit {
     if (key === undefined) return this.unkeyed
     this.keyed ??= new BoundedMap(this.maxKeys, (circuit) => circuit.isAtRest)
     const known = this.keyed.get(key)
     if (known !== undefined) return known
-    const added = new Circuit(this.shared, key, Monotonic.now(clock))
+    const added = new Circuit(this.shared, key, moment.now)
     if (this.keyed.add(key, added)) return added
     // Full of circuits that must stay: what is left over is protected together.
-    this.overflow ??= new Circuit(this.shared, overflowKey, Monotonic.now(clock))
+    this.overflow ??= new Circuit(this.shared, overflowKey, moment.now)
     return this.overflow
   }
 
@@ -606,7 +606,7 @@ export class Circuits {
     // falls, an admitted call is settled.
     return Effect.onExitPrimitive(
       Effect.suspend((): Effect.Effect<A, E | CircuitRejection, R> => {
-        const circuit = this.ofUnsafe(key, moment.clock)
+        const circuit = this.ofUnsafe(key, moment)
         const admission = circuit.admitUnsafe(moment)
         if (!isToken(admission)) return Effect.fail(admission)
         admitted = { circuit, token: admission, at: observer === undefined ? 0 : moment.now }
@@ -729,7 +729,7 @@ export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Servic
     const circuits = makeUnsafe(checked, { events, now: Monotonic.now(clock) })
     return CircuitBreaker.of({
       protect: (options) => (self) => circuits.protect(self, options),
-      circuit: (key) => Effect.map(Clock.Clock, (clock) => circuits.ofUnsafe(key, clock)),
+      circuit: (key) => Effect.withFiber((fiber) => Effect.succeed(circuits.ofUnsafe(key, Moment.of(fiber)))),
       circuits: Effect.sync(() => circuits.allUnsafe())
     })
   })

@@ -19,14 +19,20 @@ import * as Monotonic from "./Monotonic.ts"
  * @since 0.1.0
  */
 export class Moment {
-  readonly clock: Clock.Clock
-  readonly deadline: Deadline.Deadline | undefined
+  private readonly fiber: Fiber.Fiber<unknown, unknown>
+  private ownDeadline: Deadline.Deadline | undefined
+  private knownClock: Clock.Clock | undefined
   private reading: number | undefined
 
-  constructor(clock: Clock.Clock, now: number | undefined, deadline: Deadline.Deadline | undefined) {
-    this.clock = clock
-    this.reading = now
-    this.deadline = deadline
+  constructor(fiber: Fiber.Fiber<unknown, unknown>) {
+    this.fiber = fiber
+    this.ownDeadline = undefined
+    this.knownClock = undefined
+    this.reading = undefined
+  }
+
+  get clock(): Clock.Clock {
+    return (this.knownClock ??= this.fiber.getRef(Clock.Clock))
   }
 
   /** The latest reading, in monotonic milliseconds. The first use reads the clock. */
@@ -39,30 +45,39 @@ export class Moment {
     return (this.reading = Monotonic.now(this.clock))
   }
 
+  /** The deadline of the call. */
+  get deadline(): Deadline.Deadline | undefined {
+    return this.ownDeadline ?? this.fiber.getRef(Deadline.Current)
+  }
+
+  /** Adds a limit of so many milliseconds from now. */
+  limit(millis: number): void {
+    this.ownDeadline = Deadline.tighten(this.deadline, this.now, millis)
+  }
+
   /** Milliseconds left at the latest reading, `Infinity` without a deadline. */
   get left(): number {
-    return this.deadline === undefined ? Infinity : this.deadline.at - this.now
+    const { deadline } = this
+    return deadline === undefined ? Infinity : deadline.at - this.now
   }
 }
 
 /**
- * The present moment of a fiber, under the deadline in force.
+ * The present moment of a fiber. Reads nothing until it is asked.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const of = (fiber: Fiber.Fiber<unknown, unknown>): Moment =>
-  new Moment(fiber.getRef(Clock.Clock), undefined, fiber.getRef(Deadline.Current))
+export const of = (fiber: Fiber.Fiber<unknown, unknown>): Moment => new Moment(fiber)
 
 /**
- * The present moment of a fiber, under the deadline in force and a limit in
- * milliseconds from now.
+ * The present moment of a fiber, with a limit in milliseconds from now.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const within = (fiber: Fiber.Fiber<unknown, unknown>, limit: number): Moment => {
-  const clock = fiber.getRef(Clock.Clock)
-  const now = Monotonic.now(clock)
-  return new Moment(clock, now, Deadline.tighten(fiber.getRef(Deadline.Current), now, limit))
+  const moment = new Moment(fiber)
+  moment.limit(limit)
+  return moment
 }

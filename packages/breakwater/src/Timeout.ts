@@ -231,8 +231,8 @@ class Attempt<A, E> {
     this.deadline = moment.deadline
     this.startedAt = moment.now
     this.resume = resume
-    this.isTotal = moment.deadline !== undefined && moment.left <= attemptLimit
-    this.limit = this.isTotal ? moment.deadline!.limit : attemptLimit
+    this.isTotal = this.deadline !== undefined && this.deadline.at - this.startedAt <= attemptLimit
+    this.limit = this.isTotal ? this.deadline!.limit : attemptLimit
   }
 
   /** Returns what to do when the caller is interrupted. */

@@ -2,10 +2,11 @@
  * A map with a fixed capacity that forgets what was not used lately and may be
  * forgotten.
  *
- * Second chance: a read marks its entry; the sweep at insertion goes round from
- * the oldest, clears marks, passes over entries that must stay, and takes the
- * first that is neither. One sweep looks at `slice` entries at most, so an
- * insertion has a bounded cost.
+ * Second chance: a read marks its entry. An insertion into a full map moves a
+ * hand round the entries, which passes over those that must stay, clears marks,
+ * and takes the first without one, or else the first that may go. It looks at
+ * `slice` entries at most, so an insertion has a bounded cost, and goes on from
+ * there next time.
  */
 
 interface Entry<V> {
@@ -20,10 +21,13 @@ export class BoundedMap<K, V> {
   private readonly entries = new Map<K, Entry<V>>()
   readonly capacity: number
   private readonly mayForget: (value: V) => boolean
+  // One iterator for good: a new one would have to pass over all that was deleted before it.
+  private hand: IterableIterator<[K, Entry<V>]>
 
   constructor(capacity: number, mayForget: (value: V) => boolean) {
     this.capacity = capacity
     this.mayForget = mayForget
+    this.hand = this.entries.entries()
   }
 
   get size(): number {
@@ -53,14 +57,20 @@ export class BoundedMap<K, V> {
   }
 
   private forgetOne(): boolean {
-    let looks = Math.min(slice, this.entries.size)
-    for (const [key, entry] of this.entries) {
-      if (looks-- === 0) break
-      this.entries.delete(key)
-      if (!entry.touched && this.mayForget(entry.value)) return true
+    let used: K | undefined
+    for (let looks = Math.min(slice, this.entries.size); looks > 0; looks--) {
+      let next = this.hand.next()
+      if (next.done === true) {
+        this.hand = this.entries.entries()
+        next = this.hand.next()
+        if (next.done === true) return false
+      }
+      const [key, entry] = next.value
+      if (!this.mayForget(entry.value)) continue
+      if (!entry.touched) return this.entries.delete(key)
       entry.touched = false
-      this.entries.set(key, entry)
+      used ??= key
     }
-    return false
+    return used !== undefined && this.entries.delete(used)
   }
 }
