@@ -29,7 +29,9 @@ const floors: ReadonlyArray<Floor> = [
       "Errors",
       "ResilienceError",
       "ResilienceEvent",
+      "Moment",
       "Monotonic",
+      "Wire",
       "Deadline",
       "DeadlineQueue",
       "Registry"
@@ -51,7 +53,7 @@ const floors: ReadonlyArray<Floor> = [
     ),
     apart: true
   },
-  ...["Strategy", "Preset", "Operation", "Pipeline", "Resilience", "Async"].map((name) => ({
+  ...["Strategy", "Preset", "Operation", "Pipeline", "Running", "Resilience", "Async"].map((name) => ({
     name,
     files: named(name)
   })),

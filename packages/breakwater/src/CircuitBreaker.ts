@@ -216,12 +216,26 @@ export interface IsolateOptions {
  */
 export type CircuitRejection = ResilienceError<CircuitOpen | CircuitHalfOpen | CircuitIsolated>
 
+/**
+ * Settings that are ready to guard with. A call brings its own, so that it sees
+ * one version of them however often they change meanwhile; circuits hold state
+ * only.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tuning {
+  readonly settings: Settings
+  /** @internal */
+  readonly machine: circuit.Settings
+}
+
 /** What all circuits of one breaker share. */
 interface Shared {
   readonly operation: string
-  readonly settings: Settings
-  readonly machine: circuit.Settings
   readonly events: Sink
+  /** The tuning in force, for reads and commands. */
+  readonly tuning: Tuning
 }
 
 /**
@@ -268,15 +282,8 @@ export class Circuit {
   }
 
   /** Closed, nothing in flight and no failure to remember: forgetting it changes nothing. @internal */
-  get isAtRest(): boolean {
-    const { automatic, isolation } = Ref.getUnsafe(this.ref)
-    return (
-      automatic._tag === "closed" &&
-      isolation === undefined &&
-      automatic.window === 0 &&
-      automatic.backoff.openings === 0 &&
-      this.inFlight === 0
-    )
+  isAtRest(now: number): boolean {
+    return this.inFlight === 0 && machine.isAtRest(Ref.getUnsafe(this.ref), now)
   }
 
   private set(next: circuit.Machine): void {
@@ -284,10 +291,10 @@ export class Circuit {
   }
 
   /** Admits a call, or says why not. @internal */
-  admitUnsafe(moment: Moment.Moment): circuit.Token | CircuitRejection {
+  admitUnsafe(tuning: Tuning, moment: Moment.Moment): circuit.Token | CircuitRejection {
     const self = Ref.getUnsafe(this.ref)
     const now = machine.isTimeless(self) ? NaN : moment.now
-    const [admission, moves, next] = machine.admit(this.shared.machine, self, now)
+    const [admission, moves, next] = machine.admit(tuning.machine, self, now)
     this.set(next)
     if (moves.length > 0) this.announce(moves, moment.clock, now)
     if (admission._tag === "Admitted") {
@@ -299,11 +306,16 @@ export class Circuit {
   }
 
   /** Records how an admitted call ended; `undefined`: interrupted. @internal */
-  settleUnsafe(token: circuit.Token, outcome: Outcome.Outcome | undefined, moment: Moment.Moment): void {
+  settleUnsafe(
+    tuning: Tuning,
+    token: circuit.Token,
+    outcome: Outcome.Outcome | undefined,
+    moment: Moment.Moment
+  ): void {
     const self = Ref.getUnsafe(this.ref)
     const tag = outcome === undefined ? "Ignored" : outcome._tag
     const now = tag === "Success" && machine.isTimeless(self) ? NaN : moment.read()
-    const [recorded, moves, next] = machine.record(this.shared.machine, self, now, token, tag)
+    const [recorded, moves, next] = machine.record(tuning.machine, self, now, token, tag)
     this.set(next)
     if (recorded === "stale") this.stale++
     else if (outcome === undefined) this.interrupted++
@@ -324,7 +336,7 @@ export class Circuit {
   /** @internal */
   snapshotUnsafe(clock: Clock.Clock): Snapshot {
     const now = Monotonic.now(clock)
-    const [moves, current] = machine.advance(this.shared.machine, Ref.getUnsafe(this.ref), now)
+    const [moves, current] = machine.advance(this.shared.tuning.machine, Ref.getUnsafe(this.ref), now)
     this.set(current)
     if (moves.length > 0) this.announce(moves, clock, now)
     const { automatic, isolation } = current
@@ -336,7 +348,7 @@ export class Circuit {
       version: current.version,
       failureCount:
         automatic._tag === "closed" ? automatic.window : automatic._tag === "half_open" ? automatic.failed : 0,
-      settings: this.shared.settings,
+      settings: this.shared.tuning.settings,
       counters: {
         admitted: this.admitted,
         rejected: this.rejected,
@@ -390,7 +402,7 @@ export class Circuit {
   ): Effect.Effect<void> {
     return Effect.map(Clock.Clock, (clock) => {
       const now = Monotonic.now(clock)
-      const [, moves, next] = step(this.shared.machine, Ref.getUnsafe(this.ref), now)
+      const [, moves, next] = step(this.shared.tuning.machine, Ref.getUnsafe(this.ref), now)
       this.set(next)
       this.announce(moves, clock, now)
     })
@@ -538,8 +550,9 @@ export interface MakeOptions {
  * @since 0.1.0
  */
 export class Circuits {
-  private readonly shared: Shared
-  private readonly rules: ReadonlyArray<Errors.Rule>
+  readonly operation: string
+  readonly events: Sink
+  private current: Tuning
   private readonly maxKeys: number
   private readonly unkeyed: Circuit
   private keyed: BoundedMap<string, Circuit> | undefined = undefined
@@ -548,29 +561,38 @@ export class Circuits {
   /** @internal */
   constructor(options: {
     readonly operation: string
-    readonly settings: Settings
-    readonly machine: circuit.Settings
+    readonly tuning: Tuning
     readonly events: Sink
-    readonly rules: ReadonlyArray<Errors.Rule>
-    readonly maxKeys: number
+    readonly maxKeys: number | undefined
     readonly now: number
   }) {
-    this.shared = options
-    this.rules = options.rules
-    this.maxKeys = options.maxKeys
-    this.unkeyed = new Circuit(options, undefined, options.now)
+    this.operation = options.operation
+    this.current = options.tuning
+    this.events = options.events
+    this.maxKeys = options.maxKeys ?? 10_000
+    this.unkeyed = new Circuit(this, undefined, options.now)
+  }
+
+  /** The tuning in force, for reads and commands. */
+  get tuning(): Tuning {
+    return this.current
+  }
+
+  /** Changes the tuning. The circuits keep their state. @internal */
+  retuneUnsafe(tuning: Tuning): void {
+    this.current = tuning
   }
 
   /** The circuit of a key, made if it is new. @internal */
   ofUnsafe(key: string | undefined, moment: Moment.Moment): Circuit {
     if (key === undefined) return this.unkeyed
-    this.keyed ??= new BoundedMap(this.maxKeys, (circuit) => circuit.isAtRest)
+    this.keyed ??= new BoundedMap(this.maxKeys, (circuit, now) => circuit.isAtRest(now))
     const known = this.keyed.get(key)
     if (known !== undefined) return known
-    const added = new Circuit(this.shared, key, moment.now)
-    if (this.keyed.add(key, added)) return added
+    const added = new Circuit(this, key, moment.now)
+    if (this.keyed.add(key, added, moment.now)) return added
     // Full of circuits that must stay: what is left over is protected together.
-    this.overflow ??= new Circuit(this.shared, overflowKey, moment.now)
+    this.overflow ??= new Circuit(this, overflowKey, moment.now)
     return this.overflow
   }
 
@@ -591,12 +613,13 @@ export class Circuits {
     self: Effect.Effect<A, E, R>,
     options: ProtectOptions<A, E> = {}
   ): Effect.Effect<A, E | CircuitRejection, R> {
-    return Effect.withFiber((fiber) => this.run(self, options, Moment.of(fiber)))
+    return Effect.withFiber((fiber) => this.run(self, this.current, options, Moment.of(fiber)))
   }
 
-  /** `protect` for one run of an effect, at the moment of its call. */
+  /** `protect` for one run of an effect, with the tuning of its call and at its moment. */
   run<A, E, R>(
     self: Effect.Effect<A, E, R>,
+    tuning: Tuning,
     options: ProtectOptions<A, E>,
     moment: Moment.Moment
   ): Effect.Effect<A, E | CircuitRejection, R> {
@@ -607,7 +630,7 @@ export class Circuits {
     return Effect.onExitPrimitive(
       Effect.suspend((): Effect.Effect<A, E | CircuitRejection, R> => {
         const circuit = this.ofUnsafe(key, moment)
-        const admission = circuit.admitUnsafe(moment)
+        const admission = circuit.admitUnsafe(tuning, moment)
         if (!isToken(admission)) return Effect.fail(admission)
         admitted = { circuit, token: admission, at: observer === undefined ? 0 : moment.now }
         observer?.onAdmitted()
@@ -620,37 +643,36 @@ export class Circuits {
         admitted = undefined
         observer?.onSettled(moment.read() - at)
         if (Exit.isSuccess(exit) && options.classify === undefined) {
-          circuit.settleUnsafe(token, Outcome.success, moment)
+          circuit.settleUnsafe(tuning, token, Outcome.success, moment)
           return undefined
         }
         let outcome: Outcome.Outcome | undefined = Outcome.ignored
         try {
-          outcome = this.judge(exit, options as ProtectOptions<A, unknown>)
+          outcome = judge(exit, options as ProtectOptions<A, unknown>)
         } finally {
-          circuit.settleUnsafe(token, outcome, moment)
+          circuit.settleUnsafe(tuning, token, outcome, moment)
         }
         return undefined
-      },
-      true
+      }
+      // No `interruptible` here: an interruptible handler is skipped by the
+      // interruption that it has to see.
     )
   }
+}
 
-  /** `undefined`: interrupted. */
-  private judge<A>(
-    exit: Exit.Exit<A, unknown>,
-    { classify, rules = [] }: ProtectOptions<A, unknown>
-  ): Outcome.Outcome | undefined {
-    if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return undefined
-    if (classify !== undefined) return classify(exit)
-    if (Exit.isSuccess(exit)) return Outcome.success
-    if (Cause.hasDies(exit.cause)) return Outcome.failure
-    const error = Cause.findErrorOption(exit.cause)
-    return Option.isNone(error)
-      ? Outcome.ignored
-      : Errors.toOutcome(
-          Errors.classify(error.value, [...rules, ...this.rules, ...(Fiber.getCurrent()?.getRef(Errors.Rules) ?? [])])
-        )
-  }
+/** `undefined`: interrupted. */
+const judge = <A>(
+  exit: Exit.Exit<A, unknown>,
+  { classify, rules = [] }: ProtectOptions<A, unknown>
+): Outcome.Outcome | undefined => {
+  if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return undefined
+  if (classify !== undefined) return classify(exit)
+  if (Exit.isSuccess(exit)) return Outcome.success
+  if (Cause.hasDies(exit.cause)) return Outcome.failure
+  const error = Cause.findErrorOption(exit.cause)
+  return Option.isNone(error)
+    ? Outcome.ignored
+    : Errors.toOutcome(Errors.classify(error.value, [...rules, ...(Fiber.getCurrent()?.getRef(Errors.Rules) ?? [])]))
 }
 
 const overflowKey = "(overflow)"
@@ -658,33 +680,21 @@ const overflowKey = "(overflow)"
 const isToken = (admission: circuit.Token | ResilienceError): admission is circuit.Token => "generation" in admission
 
 /**
- * Makes the circuits of an operation without an effect. `settings` have to be
- * checked.
+ * Prepares checked settings.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const makeUnsafe = (
-  options: MakeOptions & { readonly settings: Settings },
-  services: { readonly events: Sink; readonly now: number }
-): Circuits => {
-  const { settings } = options
-  return new Circuits({
-    operation: options.operation,
-    settings,
-    machine: {
-      tripPolicy: { _tag: "Consecutive", failures: settings.failureThreshold },
-      openMillis: openMillisOf(settings.openDuration, options.openSchedule),
-      probes: settings.halfOpenMaxCalls,
-      successThreshold: settings.successThreshold ?? settings.halfOpenMaxCalls,
-      probeMillis: settings.probeTimeout === undefined ? undefined : Duration.toMillis(settings.probeTimeout)
-    },
-    events: services.events,
-    rules: options.rules ?? [],
-    maxKeys: options.maxKeys ?? 10_000,
-    now: services.now
-  })
-}
+export const tune = (settings: Settings, openSchedule?: Schedule.Schedule<unknown, number>): Tuning => ({
+  settings,
+  machine: {
+    tripPolicy: { _tag: "Consecutive", failures: settings.failureThreshold },
+    openMillis: openMillisOf(settings.openDuration, openSchedule),
+    probes: settings.halfOpenMaxCalls,
+    successThreshold: settings.successThreshold ?? settings.halfOpenMaxCalls,
+    probeMillis: settings.probeTimeout === undefined ? undefined : Duration.toMillis(settings.probeTimeout)
+  }
+})
 
 /** Steps of a schedule that are told apart; later openings last as long as the last of them. */
 const maxSteps = 64
@@ -722,13 +732,23 @@ const maxOpenMillis = Duration.toMillis("1 day")
  * @since 0.1.0
  */
 export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Service"]> => {
-  const checked = { ...options, settings: settings(options.settings) }
+  const { maxKeys, openSchedule, operation, rules } = options
+  const tuning = tune(settings(options.settings), openSchedule)
+  if (maxKeys !== undefined && !(Number.isInteger(maxKeys) && maxKeys >= 1 && maxKeys <= 1_000_000)) {
+    throw new Settings_.InvalidSettings({
+      settings: "CircuitBreaker",
+      findings: [{ path: "maxKeys", value: maxKeys, rule: `expected an integer from 1 to 1000000, got ${maxKeys}` }]
+    })
+  }
   return Effect.gen(function* () {
     const events = yield* ResilienceEvents
     const clock = yield* Clock.Clock
-    const circuits = makeUnsafe(checked, { events, now: Monotonic.now(clock) })
+    const circuits = new Circuits({ operation, tuning, events, maxKeys, now: Monotonic.now(clock) })
     return CircuitBreaker.of({
-      protect: (options) => (self) => circuits.protect(self, options),
+      protect: (options) => {
+        const call = rules === undefined ? options : { ...options, rules: [...(options?.rules ?? []), ...rules] }
+        return (self) => circuits.protect(self, call)
+      },
       circuit: (key) => Effect.withFiber((fiber) => Effect.succeed(circuits.ofUnsafe(key, Moment.of(fiber)))),
       circuits: Effect.sync(() => circuits.allUnsafe())
     })

@@ -28,6 +28,8 @@ import * as Monotonic from "./Monotonic.ts"
 const maxLists = 64
 /** Timers count in 32 bits; a longer wait takes several. */
 const maxTimerMillis = 2 ** 31 - 1
+/** A deadline is reached this many milliseconds early: sums with fractions of milliseconds are not exact. */
+const tolerance = 1e-3
 
 /** One pending sleep, told whether it holds the process. */
 interface Sleep {
@@ -106,7 +108,7 @@ export class DeadlineQueue {
 
   private readonly wake = (): void => {
     this.sleep = undefined
-    const now = Monotonic.now(this.clock)
+    const now = Monotonic.now(this.clock) + tolerance
     const due: Array<Entry> = []
     for (const { first } of this.lists.values()) {
       for (let entry = first; entry !== undefined && entry.deadline <= now; entry = entry.next) due.push(entry)

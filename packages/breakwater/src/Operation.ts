@@ -108,10 +108,9 @@ const latencyOf = (histogram: Histogram | undefined): Latency =>
  */
 export class Operation {
   readonly name: string
-  readonly strategy: Strategy.Strategy
-  readonly source: Preset.Source
-  /** `undefined` when the strategy has no circuit breaker. */
-  readonly circuits: CircuitBreaker.Circuits | undefined
+  private resolved: Preset.Resolved
+  /** `undefined` while no strategy of the operation had a circuit breaker. */
+  circuits: CircuitBreaker.Circuits | undefined
   private readonly events: Sink
   private calls = 0
   private succeeded = 0
@@ -134,9 +133,13 @@ export class Operation {
   constructor(name: string, resolved: Preset.Resolved, circuits: CircuitBreaker.Circuits | undefined, events: Sink) {
     this.events = events
     this.name = name
-    this.strategy = resolved.strategy
-    this.source = resolved.source
+    this.resolved = resolved
     this.circuits = circuits
+  }
+
+  /** Changes the strategy in force. @internal */
+  retuneUnsafe(resolved: Preset.Resolved): void {
+    this.resolved = resolved
   }
 
   /** @internal */
@@ -236,11 +239,11 @@ export class Operation {
   }
 
   /** No call runs and every circuit is at rest: forgetting it loses only its counters. @internal */
-  get isAtRest(): boolean {
+  isAtRest(now: number): boolean {
     return (
       this.inFlight === 0 &&
       this.abandoned === 0 &&
-      (this.circuits === undefined || this.circuits.allUnsafe().every((circuit) => circuit.isAtRest))
+      (this.circuits === undefined || this.circuits.allUnsafe().every((circuit) => circuit.isAtRest(now)))
     )
   }
 
@@ -256,9 +259,9 @@ export class Operation {
         : Option.some(Math.round(clock.currentTimeMillisUnsafe() - (Monotonic.now(clock) - at)))
     return {
       name: this.name,
-      strategy: this.strategy.name,
-      source: this.source,
-      settings: this.strategy.settings,
+      strategy: this.resolved.strategy.name,
+      source: this.resolved.source,
+      settings: this.resolved.strategy.settings,
       counters: {
         calls: this.calls,
         succeeded: this.succeeded,

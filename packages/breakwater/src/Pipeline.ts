@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as Errors from "./Errors.ts"
 import * as Moment from "./Moment.ts"
 import type { Operation } from "./Operation.ts"
@@ -45,6 +46,8 @@ export interface Call {
  * @since 0.1.0
  */
 export interface Pipeline {
+  /** `undefined`: the strategy has no circuit breaker. */
+  readonly tuning: CircuitBreaker.Tuning | undefined
   /** Guards one run of an effect. */
   readonly run: <A, E, R>(
     self: Effect.Effect<A, E, R>,
@@ -58,13 +61,15 @@ export interface Pipeline {
  * @category constructors
  * @since 0.1.0
  */
-export const make = ({ rules: strategyRules, settings }: Strategy.Strategy): Pipeline => {
+export const make = ({ openSchedule, rules: strategyRules, settings }: Strategy.Strategy): Pipeline => {
+  const tuning = settings.circuitBreaker ? CircuitBreaker.tune(settings.circuitBreaker, openSchedule) : undefined
   const retry = settings.retry && Retry.prepare(settings.retry)
   const mode = settings.timeout ? settings.timeout.mode : undefined
   const attemptMillis = settings.timeout ? Duration.toMillis(settings.timeout.attempt) : undefined
   const totalMillis = settings.timeout ? Duration.toMillis(settings.timeout.total) : undefined
 
   return {
+    tuning,
     // What comes later stands further out.
     //
     // - The attempt timeout stands inside the circuit: a slow attempt is a
@@ -89,9 +94,9 @@ export const make = ({ rules: strategyRules, settings }: Strategy.Strategy): Pip
         guarded = Timeout.run(guarded, attemptMillis, { operation: name, key, mode, observer: operation }, moment)
       }
       guarded =
-        circuits === undefined
+        circuits === undefined || tuning === undefined
           ? countAttempts(guarded, operation, moment)
-          : circuits.run(guarded, { key, rules, observer: operation }, moment)
+          : circuits.run(guarded, tuning, { key, rules, observer: operation }, moment)
       if (retry) guarded = Retry.run(guarded, retry, { key, rules, observer: operation }, moment)
       guarded = countCall(guarded, operation, key, moment)
       if (fallback !== undefined) guarded = fallBack(guarded, operation, call)
@@ -116,8 +121,7 @@ const countCall = <A, E, R>(
     (exit) => {
       if (startedAt !== undefined) operation.callEnded(exit, startedAt, key, moment)
       return undefined
-    },
-    true
+    }
   )
 }
 
@@ -137,8 +141,7 @@ const countAttempts = <A, E, R>(
     () => {
       if (startedAt !== undefined) operation.onSettled(moment.read() - startedAt)
       return undefined
-    },
-    true
+    }
   )
 }
 

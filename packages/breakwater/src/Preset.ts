@@ -263,13 +263,13 @@ export const aliases: ReadonlyMap<string, string> = new Map([
 export const canonicalName = (operation: string): string => aliases.get(operation) ?? operation
 
 /**
- * Where the numbers of an operation come from: its code, an entry of an
- * overlay or preset for it, or the default of either.
+ * Where the strategy of an operation comes from: an operator, its code, an
+ * entry of an overlay or preset for it, or the default of either.
  *
  * @category models
  * @since 0.1.0
  */
-export type Source = "code" | "overlay" | "preset" | "overlay_default" | "preset_default"
+export type Source = "operator" | "code" | "overlay" | "preset" | "overlay_default" | "preset_default"
 
 /**
  * The strategy of an operation with the numbers in force.

@@ -52,15 +52,14 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
-import * as CircuitBreaker from "./CircuitBreaker.ts"
+import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import * as Errors from "./Errors.ts"
-import { BoundedMap } from "./internal/boundedMap.ts"
-import * as Monotonic from "./Monotonic.ts"
-import { Operation, type Snapshot } from "./Operation.ts"
-import * as Pipeline from "./Pipeline.ts"
+import type { Snapshot } from "./Operation.ts"
+import type * as Pipeline from "./Pipeline.ts"
 import * as Preset from "./Preset.ts"
 import type { Reason, ResilienceError } from "./ResilienceError.ts"
 import * as ResilienceEvent from "./ResilienceEvent.ts"
+import { type Configuration, type Own, Running, type Start } from "./Running.ts"
 import * as Settings from "./Settings.ts"
 import type * as Strategy from "./Strategy.ts"
 
@@ -72,128 +71,11 @@ export interface LayerOptions {
   /** Fields that go over the numbers of every strategy. */
   readonly overlay?: Preset.OverlayInput | Preset.Overlay | undefined
   /** Operations to start at once, so that they can be seen before their first call. */
-  readonly operations?: ReadonlyArray<string> | undefined
+  readonly operations?: ReadonlyArray<Start> | undefined
   /** Operations kept at most, 1 to 1,000,000. Default 20,000. */
   readonly maxOperations?: number | undefined
   /** Keys kept at most for each operation, 1 to 1,000,000. Default 10,000. */
   readonly maxKeys?: number | undefined
-}
-
-/** The strategy that the code names, if it names one. */
-type Own = Strategy.BuiltIn | Strategy.Strategy | undefined
-
-/** A strategy with its numbers in force, and its pipeline. All operations under it share it. */
-interface Prepared {
-  readonly strategy: Strategy.Strategy
-  readonly pipeline: Pipeline.Pipeline
-}
-
-/** An operation as it started. */
-interface Entry {
-  readonly operation: Operation
-  readonly own: Own
-  readonly pipeline: Pipeline.Pipeline
-}
-
-/** The operations that run, and how new ones start. */
-class Running {
-  private readonly preset: Preset.Preset
-  private readonly options: LayerOptions & { readonly overlay: Preset.Overlay }
-  private readonly sink: ResilienceEvent.Sink
-  private readonly rules: ReadonlyArray<Errors.Rule>
-  private readonly entries: BoundedMap<string, Entry>
-  private readonly named = new Map<Strategy.BuiltIn | "default", Prepared>()
-  private readonly valued = new WeakMap<Strategy.Strategy, Prepared>()
-  private overflow: Entry | undefined = undefined
-
-  constructor(
-    preset: Preset.Preset,
-    options: LayerOptions & { readonly overlay: Preset.Overlay },
-    services: { readonly sink: ResilienceEvent.Sink; readonly rules: ReadonlyArray<Errors.Rule> }
-  ) {
-    this.preset = preset
-    this.options = options
-    this.sink = services.sink
-    this.rules = services.rules
-    this.entries = new BoundedMap(options.maxOperations ?? 20_000, (entry) => entry.operation.isAtRest)
-  }
-
-  /** Starts one run of an effect under an operation. */
-  run<A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    name: string,
-    own: Own,
-    call: Pipeline.Call,
-    fiber: Fiber.Fiber<unknown, unknown>
-  ): Effect.Effect<A, E | ResilienceError, R> {
-    const entry = this.entries.get(name) ?? this.start(name, own, fiber.getRef(Clock.Clock))
-    const pipeline = own === undefined || own === entry.own ? entry.pipeline : this.prepare(own).pipeline
-    return pipeline.run(self, entry.operation, call, fiber)
-  }
-
-  start(name: string, own: Own, clock: Clock.Clock): Entry {
-    const canonical = Preset.canonicalName(name)
-    const known = canonical === name ? undefined : this.entries.get(canonical)
-    if (known !== undefined) return known
-    const entry = this.make(checkName(canonical), own, clock)
-    if (this.entries.add(canonical, entry)) return entry
-    this.overflow ??= this.make(overflowName, undefined, clock)
-    return this.overflow
-  }
-
-  operation(name: string): Operation | undefined {
-    return name === overflowName ? this.overflow?.operation : this.entries.get(Preset.canonicalName(name))?.operation
-  }
-
-  operations(): ReadonlyArray<Operation> {
-    const entries = Array.from(this.entries.values(), (entry) => entry.operation)
-    return this.overflow === undefined ? entries : [...entries, this.overflow.operation]
-  }
-
-  private make(name: string, own: Own, clock: Clock.Clock): Entry {
-    const { chosen, source } = Preset.choose(this.preset, this.options.overlay, name, own)
-    const { pipeline, strategy } = this.prepare(chosen)
-    const { openSchedule, rules, settings } = strategy
-    const circuits =
-      settings.circuitBreaker === false
-        ? undefined
-        : CircuitBreaker.makeUnsafe(
-            { operation: name, settings: settings.circuitBreaker, openSchedule, rules, maxKeys: this.options.maxKeys },
-            { events: this.sink, now: Monotonic.now(clock) }
-          )
-    return { operation: new Operation(name, { source, strategy }, circuits, this.sink), own, pipeline }
-  }
-
-  private prepare(chosen: Own): Prepared {
-    const known = typeof chosen === "object" ? this.valued.get(chosen) : this.named.get(chosen ?? "default")
-    if (known !== undefined) return known
-    const strategy = Preset.strategyOf(this.preset, this.options.overlay, chosen)
-    const ruled = this.rules.length === 0 ? strategy : { ...strategy, rules: [...strategy.rules, ...this.rules] }
-    const prepared = { strategy: ruled, pipeline: Pipeline.make(ruled) }
-    if (typeof chosen === "object") this.valued.set(chosen, prepared)
-    else this.named.set(chosen ?? "default", prepared)
-    return prepared
-  }
-}
-
-const overflowName = "(overflow)"
-
-const namePattern = /^[A-Za-z][\w.-]{0,63}$/
-
-const checkName = (name: string): string => {
-  if (namePattern.test(name)) return name
-  throw new Settings.InvalidSettings({
-    settings: "operation",
-    findings: [
-      {
-        path: "",
-        value: name,
-        rule: `expected a name of letters, digits, "_", "." and "-", a letter first, 64 at most, got ${JSON.stringify(
-          name.slice(0, 80)
-        )}`
-      }
-    ]
-  })
 }
 
 /**
@@ -205,7 +87,6 @@ const checkName = (name: string): string => {
 export class Resilience extends Context.Service<
   Resilience,
   {
-    readonly preset: Preset.Preset
     /** Guards one run of an effect; an operation that is new starts. @internal */
     readonly runUnsafe: <A, E, R>(
       self: Effect.Effect<A, E, R>,
@@ -214,6 +95,10 @@ export class Resilience extends Context.Service<
       call: Pipeline.Call,
       fiber: Fiber.Fiber<unknown, unknown>
     ) => Effect.Effect<A, E | ResilienceError, R>
+    /** What decides the numbers, with the count of its changes. */
+    readonly configuration: Effect.Effect<Configuration & { readonly version: number }>
+    /** Changes the configuration at once and returns its version. Calls that run go through with the old one. */
+    readonly configure: (change: (current: Configuration) => Configuration) => Effect.Effect<number>
     /** Every running operation at this moment. */
     readonly operations: Effect.Effect<ReadonlyArray<Snapshot>>
     /** One running operation at this moment, by either of its names. */
@@ -228,45 +113,68 @@ export class Resilience extends Context.Service<
 >()("breakwater/Resilience") {
   /**
    * Provides the operations, and a sink for their events unless one is there.
-   * Throws `InvalidSettings` at once for an overlay that no policy can run with.
+   * Throws `InvalidSettings` at once for options that nothing can run with.
    */
   static readonly layer = (
     preset: Preset.Preset = Preset.simple,
     options: LayerOptions = {}
   ): Layer.Layer<Resilience> => {
-    const checked = { ...options, overlay: Preset.overlay(options.overlay ?? {}) }
+    const overlay = Preset.overlay(options.overlay ?? {})
+    const { maxKeys, maxOperations } = bounds(options)
     return Layer.effectContext(
       Effect.gen(function* () {
         const outer = yield* ResilienceEvent.ResilienceEvents
         const clock = yield* Clock.Clock
         const sink =
           outer === Context.get(Context.empty(), ResilienceEvent.ResilienceEvents) ? ResilienceEvent.make() : outer
-        const running = new Running(preset, checked, { sink, rules: yield* Errors.Rules })
-        for (const name of options.operations ?? []) running.start(name, undefined, clock)
-        const service = Resilience.of({
-          preset,
-          runUnsafe: (self, name, own, call, fiber) => running.run(self, name, own, call, fiber),
-          operations: Effect.map(Clock.Clock, (clock) =>
-            running.operations().map((each) => each.snapshotUnsafe(clock))
-          ),
-          operation: (name) =>
-            Effect.map(Clock.Clock, (clock) =>
-              Option.map(Option.fromUndefinedOr(running.operation(name)), (found) => found.snapshotUnsafe(clock))
-            ),
-          circuits: Effect.sync(() => running.operations().flatMap((each) => each.circuits?.allUnsafe() ?? [])),
-          circuit: (name) => Effect.sync(() => Option.fromUndefinedOr(findCircuit(running, name))),
-          events: sink.stream
-        })
-        return Context.make(Resilience, service).pipe(Context.add(ResilienceEvent.ResilienceEvents, sink))
+        const running = new Running(
+          { preset, overlay, strategies: new Map(), isEnabled: true, retry: true, circuitBreaker: true },
+          { sink, rules: yield* Errors.Rules, maxOperations, maxKeys }
+        )
+        for (const start of options.operations ?? []) {
+          if (typeof start === "string") running.start(start, undefined, clock)
+          else running.start(start.name, start.strategy, clock)
+        }
+        return Context.make(Resilience, make(running, sink)).pipe(Context.add(ResilienceEvent.ResilienceEvents, sink))
       })
     )
   }
 }
 
-const findCircuit = (running: Running, name: string): CircuitBreaker.Circuit | undefined => {
+const make = (running: Running, sink: ResilienceEvent.Sink): Resilience["Service"] => ({
+  runUnsafe: (self, name, own, call, fiber) => running.run(self, name, own, call, fiber),
+  configuration: Effect.sync(() => ({ ...running.configuration, version: running.version })),
+  configure: (change) =>
+    Effect.sync(() => {
+      running.configure(change(running.configuration))
+      return running.version
+    }),
+  operations: Effect.map(Clock.Clock, (clock) => running.operations(clock).map((each) => each.snapshotUnsafe(clock))),
+  operation: (name) =>
+    Effect.map(Clock.Clock, (clock) =>
+      Option.map(Option.fromUndefinedOr(running.operation(name, clock)), (found) => found.snapshotUnsafe(clock))
+    ),
+  circuits: Effect.map(Clock.Clock, (clock) =>
+    running.operations(clock).flatMap((each) => each.circuits?.allUnsafe() ?? [])
+  ),
+  circuit: (name) => Effect.map(Clock.Clock, (clock) => Option.fromUndefinedOr(findCircuit(running, name, clock))),
+  events: sink.stream
+})
+
+const bounds = ({ maxKeys = 10_000, maxOperations = 20_000 }: LayerOptions) => {
+  const findings = Object.entries({ maxKeys, maxOperations }).flatMap(([path, value]) =>
+    Number.isInteger(value) && value >= 1 && value <= 1_000_000
+      ? []
+      : [{ path, value, rule: `expected a whole number from 1 to 1000000, got ${value}` }]
+  )
+  if (findings.length > 0) throw new Settings.InvalidSettings({ settings: "Resilience", findings })
+  return { maxKeys, maxOperations }
+}
+
+const findCircuit = (running: Running, name: string, clock: Clock.Clock): CircuitBreaker.Circuit | undefined => {
   const separator = name.indexOf(":")
   const [operation, key] = separator === -1 ? [name, undefined] : [name.slice(0, separator), name.slice(separator + 1)]
-  return running.operation(operation)?.circuits?.findUnsafe(key)
+  return running.operation(operation, clock)?.circuits?.findUnsafe(key)
 }
 
 /**

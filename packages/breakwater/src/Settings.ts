@@ -158,7 +158,9 @@ export const make = <Self, Input extends object>(
       fields[field] = value
     }
   }
-  const exit = Effect.runSyncExit(schema.makeEffect(fields as never, { parseOptions: { errors: "all" } }))
+  const exit = Effect.runSyncExit(
+    schema.makeEffect(fields as never, { parseOptions: { errors: "all", onExcessProperty: "error" } })
+  )
   if (Exit.isSuccess(exit) && findings.length === 0) return exit.value
   if (Exit.isFailure(exit)) {
     const issue = Cause.findErrorOption(exit.cause)

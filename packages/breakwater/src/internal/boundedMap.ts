@@ -20,11 +20,11 @@ const slice = 128
 export class BoundedMap<K, V> {
   private readonly entries = new Map<K, Entry<V>>()
   readonly capacity: number
-  private readonly mayForget: (value: V) => boolean
+  private readonly mayForget: (value: V, now: number) => boolean
   // One iterator for good: a new one would have to pass over all that was deleted before it.
   private hand: IterableIterator<[K, Entry<V>]>
 
-  constructor(capacity: number, mayForget: (value: V) => boolean) {
+  constructor(capacity: number, mayForget: (value: V, now: number) => boolean) {
     this.capacity = capacity
     this.mayForget = mayForget
     this.hand = this.entries.entries()
@@ -41,9 +41,9 @@ export class BoundedMap<K, V> {
     return entry.value
   }
 
-  /** Adds an entry that is not there. `false`: full of entries that must stay. */
-  add(key: K, value: V): boolean {
-    if (this.entries.size >= this.capacity && !this.forgetOne()) return false
+  /** Adds an entry that is not there, at a time in any unit that `mayForget` knows. `false`: full of entries that must stay. */
+  add(key: K, value: V, now: number): boolean {
+    if (this.entries.size >= this.capacity && !this.forgetOne(now)) return false
     this.entries.set(key, { value, touched: false })
     return true
   }
@@ -56,7 +56,7 @@ export class BoundedMap<K, V> {
     for (const [key, entry] of this.entries) yield [key, entry.value]
   }
 
-  private forgetOne(): boolean {
+  private forgetOne(now: number): boolean {
     let used: K | undefined
     for (let looks = Math.min(slice, this.entries.size); looks > 0; looks--) {
       let next = this.hand.next()
@@ -66,7 +66,7 @@ export class BoundedMap<K, V> {
         if (next.done === true) return false
       }
       const [key, entry] = next.value
-      if (!this.mayForget(entry.value)) continue
+      if (!this.mayForget(entry.value, now)) continue
       if (!entry.touched) return this.entries.delete(key)
       entry.touched = false
       used ??= key

@@ -109,6 +109,17 @@ const isLost = (settings: Settings, failed: number): boolean => failed > setting
 export const isTimeless = (self: Machine): boolean => self.automatic._tag === "closed" && self.isolation === undefined
 
 /**
+ * Closed, with nothing to remember: a new circuit would do the same.
+ *
+ * @internal
+ */
+export const isAtRest = ({ automatic, isolation }: Machine, now: number): boolean =>
+  automatic._tag === "closed" &&
+  isolation === undefined &&
+  automatic.window === tripPolicy.empty &&
+  (automatic.backoff.openings === 0 || now - automatic.since >= automatic.backoff.openMillis)
+
+/**
  * Brings the machine up to `now`: ends an isolation whose time is over, and
  * counts probes past their deadline as failed, dated at that deadline.
  *

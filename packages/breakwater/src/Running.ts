@@ -1,0 +1,245 @@
+/**
+ * Starts operations and keeps them up to date with the configuration.
+ *
+ * **Details**
+ *
+ * The configuration has a version. An operation compares it at each call, one
+ * number with another, and takes over what changed: its record and its circuits
+ * keep their state. A call goes through with the strategy it began with.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
+import type * as Errors from "./Errors.ts"
+import { BoundedMap } from "./internal/boundedMap.ts"
+import * as Monotonic from "./Monotonic.ts"
+import { Operation } from "./Operation.ts"
+import * as Pipeline from "./Pipeline.ts"
+import * as Preset from "./Preset.ts"
+import type { ResilienceError } from "./ResilienceError.ts"
+import type { Sink } from "./ResilienceEvent.ts"
+import * as Settings from "./Settings.ts"
+import * as Strategy from "./Strategy.ts"
+
+/**
+ * What decides the numbers of every operation.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Configuration {
+  readonly preset: Preset.Preset
+  /** Fields that go over the numbers of every strategy. */
+  readonly overlay: Preset.Overlay
+  /** Strategies that an operator has set, by operation. They go over what the code names. */
+  readonly strategies: ReadonlyMap<string, Strategy.BuiltIn>
+  /** `false`: effects run as if they were not guarded. */
+  readonly isEnabled: boolean
+  /** `false`: as if every strategy left the policy out. */
+  readonly retry: boolean
+  readonly circuitBreaker: boolean
+}
+
+/**
+ * The strategy that the code names, if it names one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Own = Strategy.BuiltIn | Strategy.Strategy | undefined
+
+/**
+ * An operation to start before its first call, with its strategy unless the
+ * preset is to choose.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Start = string | { readonly name: string; readonly strategy: Strategy.BuiltIn | Strategy.Strategy }
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly sink: Sink
+  /** Rules for the errors of all operations, asked after those of call and strategy. */
+  readonly rules: ReadonlyArray<Errors.Rule>
+  readonly maxOperations: number
+  readonly maxKeys: number
+}
+
+/** A strategy with its numbers in force, and its pipeline. All operations under it share it. */
+interface Prepared {
+  readonly strategy: Strategy.Strategy
+  readonly pipeline: Pipeline.Pipeline
+}
+
+/** An operation as it runs. */
+interface Entry {
+  readonly operation: Operation
+  readonly own: Own
+  pipeline: Pipeline.Pipeline
+  source: Preset.Source
+  version: number
+}
+
+/**
+ * The running operations of a program.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Running {
+  private readonly options: Options
+  private readonly entries: BoundedMap<string, Entry>
+  private current: Configuration
+  private named = new Map<Strategy.BuiltIn | "default", Prepared>()
+  private valued = new WeakMap<Strategy.Strategy, Prepared>()
+  private overflow: Entry | undefined = undefined
+  private changes = 0
+
+  constructor(configuration: Configuration, options: Options) {
+    this.options = options
+    this.current = configuration
+    this.entries = new BoundedMap(options.maxOperations, ({ operation }, now) => operation.isAtRest(now))
+  }
+
+  get configuration(): Configuration {
+    return this.current
+  }
+
+  /** Counts the changes of the configuration. */
+  get version(): number {
+    return this.changes
+  }
+
+  /** Changes the configuration. Calls that run go through with the old one. */
+  configure(configuration: Configuration): void {
+    this.current = configuration
+    this.named = new Map()
+    this.valued = new WeakMap()
+    this.changes++
+  }
+
+  /** Starts one run of an effect under an operation. */
+  run<A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    name: string,
+    own: Own,
+    call: Pipeline.Call,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ): Effect.Effect<A, E | ResilienceError, R> {
+    const entry = this.entries.get(name) ?? this.start(name, own, fiber.getRef(Clock.Clock))
+    if (entry.version !== this.changes) this.update(entry, fiber.getRef(Clock.Clock))
+    const pipeline =
+      own === undefined || own === entry.own || entry.source === "operator"
+        ? entry.pipeline
+        : this.prepare(own).pipeline
+    return this.current.isEnabled ? pipeline.run(self, entry.operation, call, fiber) : self
+  }
+
+  /** The operation of a name, started if it is new. */
+  start(name: string, own: Own, clock: Clock.Clock): Entry {
+    const canonical = Preset.canonicalName(name)
+    const known = canonical === name ? undefined : this.entries.get(canonical)
+    if (known !== undefined) return known
+    const entry = this.make(checkName(canonical), own, clock)
+    if (this.entries.add(canonical, entry, Monotonic.now(clock))) return entry
+    this.overflow ??= this.make(overflowName, undefined, clock)
+    return this.overflow
+  }
+
+  /** A running operation by either of its names, up to date with the configuration. */
+  operation(name: string, clock: Clock.Clock): Operation | undefined {
+    const entry = name === overflowName ? this.overflow : this.entries.get(Preset.canonicalName(name))
+    if (entry !== undefined && entry.version !== this.changes) this.update(entry, clock)
+    return entry?.operation
+  }
+
+  /** Every operation, up to date with the configuration. */
+  operations(clock: Clock.Clock): ReadonlyArray<Operation> {
+    const entries = Array.from(this.entries.values())
+    if (this.overflow !== undefined) entries.push(this.overflow)
+    return entries.map((entry) => {
+      if (entry.version !== this.changes) this.update(entry, clock)
+      return entry.operation
+    })
+  }
+
+  private make(name: string, own: Own, clock: Clock.Clock): Entry {
+    const { pipeline, source, strategy } = this.resolve(name, own)
+    const operation = new Operation(
+      name,
+      { source, strategy },
+      this.circuitsOf(name, pipeline, clock),
+      this.options.sink
+    )
+    return { operation, own, pipeline, source, version: this.changes }
+  }
+
+  private update(entry: Entry, clock: Clock.Clock): void {
+    const { operation } = entry
+    const { pipeline, source, strategy } = this.resolve(operation.name, entry.own)
+    entry.pipeline = pipeline
+    entry.source = source
+    entry.version = this.changes
+    operation.retuneUnsafe({ source, strategy })
+    if (operation.circuits === undefined) operation.circuits = this.circuitsOf(operation.name, pipeline, clock)
+    else if (pipeline.tuning !== undefined) operation.circuits.retuneUnsafe(pipeline.tuning)
+  }
+
+  private circuitsOf(
+    operation: string,
+    { tuning }: Pipeline.Pipeline,
+    clock: Clock.Clock
+  ): CircuitBreaker.Circuits | undefined {
+    if (tuning === undefined) return undefined
+    const { maxKeys, sink } = this.options
+    return new CircuitBreaker.Circuits({ operation, tuning, events: sink, maxKeys, now: Monotonic.now(clock) })
+  }
+
+  private resolve(name: string, own: Own): Prepared & { readonly source: Preset.Source } {
+    const { overlay, preset, strategies } = this.current
+    const set = strategies.get(name)
+    const { chosen, source } =
+      set === undefined ? Preset.choose(preset, overlay, name, own) : { chosen: set, source: "operator" as const }
+    return { ...this.prepare(chosen), source }
+  }
+
+  private prepare(chosen: Own): Prepared {
+    const known = typeof chosen === "object" ? this.valued.get(chosen) : this.named.get(chosen ?? "default")
+    if (known !== undefined) return known
+    const { circuitBreaker, overlay, preset, retry } = this.current
+    const strategy = Preset.strategyOf(preset, overlay, chosen)
+    const inForce: Strategy.Strategy = {
+      ...strategy,
+      settings: new Strategy.Settings({
+        retry: retry && strategy.settings.retry,
+        circuitBreaker: circuitBreaker && strategy.settings.circuitBreaker,
+        timeout: strategy.settings.timeout
+      }),
+      rules: [...strategy.rules, ...this.options.rules]
+    }
+    const prepared = { strategy: inForce, pipeline: Pipeline.make(inForce) }
+    if (typeof chosen === "object") this.valued.set(chosen, prepared)
+    else this.named.set(chosen ?? "default", prepared)
+    return prepared
+  }
+}
+
+const overflowName = "(overflow)"
+
+const namePattern = /^[A-Za-z][\w.-]{0,63}$/
+
+const checkName = (name: string): string => {
+  if (namePattern.test(name)) return name
+  const rule = 'expected a name of letters, digits, "_", "." and "-", a letter first, 64 at most'
+  throw new Settings.InvalidSettings({
+    settings: "operation",
+    findings: [{ path: "", value: name, rule: `${rule}, got ${JSON.stringify(name.slice(0, 80))}` }]
+  })
+}
