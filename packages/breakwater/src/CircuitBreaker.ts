@@ -71,7 +71,7 @@ import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Outcome from "./Outcome.ts"
 import { CircuitHalfOpen, CircuitIsolated, CircuitOpen, reject, type ResilienceError } from "./ResilienceError.ts"
-import { ResilienceEvents, type Sink, timestamp } from "./ResilienceEvent.ts"
+import { errorName, ResilienceEvents, type Sink, timestamp } from "./ResilienceEvent.ts"
 import * as Settings_ from "./Settings.ts"
 
 /**
@@ -180,7 +180,7 @@ export interface Snapshot {
   readonly state: State
   /** Counts the transitions. */
   readonly version: number
-  /** Failures in a row while closed, failed probes while half-open. */
+  /** Failures in a row while closed, those that opened it while open, failed probes while half-open. */
   readonly failureCount: number
   readonly settings: Settings
   readonly counters: Counters
@@ -310,6 +310,7 @@ export class Circuit {
     tuning: Tuning,
     token: circuit.Token,
     outcome: Outcome.Outcome | undefined,
+    exit: Exit.Exit<unknown, unknown>,
     moment: Moment.Moment
   ): void {
     const self = Ref.getUnsafe(this.ref)
@@ -325,7 +326,7 @@ export class Circuit {
       this.failed++
       this.lastFailureTime = moment.clock.currentTimeMillisUnsafe()
     }
-    if (moves.length > 0) this.announce(moves, moment.clock, now)
+    if (moves.length > 0) this.announce(moves, moment.clock, now, exit)
   }
 
   /** The circuit now. Counts probes that have lapsed. */
@@ -346,8 +347,7 @@ export class Circuit {
       key: this.key,
       state: machine.state(current),
       version: current.version,
-      failureCount:
-        automatic._tag === "closed" ? automatic.window : automatic._tag === "half_open" ? automatic.failed : 0,
+      failureCount: machine.failures(current),
       settings: this.shared.tuning.settings,
       counters: {
         admitted: this.admitted,
@@ -408,16 +408,26 @@ export class Circuit {
     })
   }
 
-  private announce(moves: ReadonlyArray<circuit.Move>, clock: Clock.Clock, now: number): void {
+  private announce(
+    moves: ReadonlyArray<circuit.Move>,
+    clock: Clock.Clock,
+    now: number,
+    exit?: Exit.Exit<unknown, unknown>
+  ): void {
     for (const move of moves) {
       if (move._tag === "Opened") this.opened++
       else if (move._tag === "HalfOpened") this.halfOpened++
       else if (move._tag === "Closed") this.closed++
-      if (this.shared.events.isActive()) this.publish(move, clock, now)
+      if (this.shared.events.isActive()) this.publish(move, clock, now, exit)
     }
   }
 
-  private publish(move: circuit.Move, clock: Clock.Clock, now: number): void {
+  private publish(
+    move: circuit.Move,
+    clock: Clock.Clock,
+    now: number,
+    exit: Exit.Exit<unknown, unknown> | undefined
+  ): void {
     const { publishUnsafe } = this.shared.events
     const { from, version } = move
     const common = { operation: this.shared.operation, key: this.key, at: timestamp(clock), version, from }
@@ -428,6 +438,7 @@ export class Circuit {
           ...common,
           because: move.because,
           failures: move.failures,
+          error: exit === undefined || Exit.isSuccess(exit) ? undefined : errorName(Cause.squash(exit.cause)),
           openFor: Duration.millis(move.openMillis)
         })
       case "HalfOpened":
@@ -643,14 +654,14 @@ export class Circuits {
         admitted = undefined
         observer?.onSettled(moment.read() - at)
         if (Exit.isSuccess(exit) && options.classify === undefined) {
-          circuit.settleUnsafe(tuning, token, Outcome.success, moment)
+          circuit.settleUnsafe(tuning, token, Outcome.success, exit, moment)
           return undefined
         }
         let outcome: Outcome.Outcome | undefined = Outcome.ignored
         try {
           outcome = judge(exit, options as ProtectOptions<A, unknown>)
         } finally {
-          circuit.settleUnsafe(tuning, token, outcome, moment)
+          circuit.settleUnsafe(tuning, token, outcome, exit, moment)
         }
         return undefined
       }

@@ -87,6 +87,8 @@ export const ResilienceEvent = Schema.Union([
     because: Schema.Literals(["failures", "probe_failed", "probe_lapsed"]),
     /** Failures that led to it. */
     failures: Schema.Int,
+    /** The error of the latest of them; none for a probe that lapsed. */
+    error: Schema.optional(Schema.String),
     openFor: Schema.DurationFromString
   }),
   circuitEvent("CircuitHalfOpened", {}),

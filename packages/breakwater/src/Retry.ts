@@ -54,6 +54,7 @@ import * as Schema from "effect/Schema"
 import * as Errors from "./Errors.ts"
 import * as backoff from "./internal/backoff.ts"
 import * as Moment from "./Moment.ts"
+import { isResilienceError } from "./ResilienceError.ts"
 import * as Settings_ from "./Settings.ts"
 
 /**
@@ -356,7 +357,9 @@ export const run = <A, E, R>(
       moment.read()
       const classification = Errors.classify(error, [...rules, ...fiber.getRef(Errors.Rules)])
       observer?.onFailed?.({ attempt, error, classification, key, clock })
-      if (!classification.retried) return giveUp(cause, error, undefined)
+      // No rule repeats a rejection of ours: it says that the call is over.
+      const isRejected = isResilienceError(error) && !error.isRetryable
+      if (isRejected || !classification.retried) return giveUp(cause, error, undefined)
       return Effect.flatMap(step === undefined ? makeStep : Effect.succeed(step), (ready) => {
         step = ready
         return Pull.matchEffect(ready(clock.currentTimeMillisUnsafe(), classification), {

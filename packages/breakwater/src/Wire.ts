@@ -35,7 +35,8 @@ export type SnakeKeys<Fields> = { readonly [K in keyof Fields]: K extends string
 export const snakeOf = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 /**
- * A struct with `camelCase` keys in code and `snake_case` keys in JSON.
+ * A struct with `camelCase` keys in code and `snake_case` keys in JSON. The
+ * name is that of the JSON, in documents made from the schema.
  *
  * @category schemas
  * @since 0.1.0
@@ -45,11 +46,8 @@ export const snakeCase = <const Fields extends Schema.Struct.Fields>(
   fields: Fields
 ): Schema.encodeKeys<Schema.Struct<Fields>, SnakeKeys<Fields>> => {
   const keys = Object.fromEntries(Object.keys(fields).map((key) => [key, snakeOf(key)])) as SnakeKeys<Fields>
-  const renamed: Schema.encodeKeys<Schema.Struct<Fields>, SnakeKeys<Fields>> = Schema.encodeKeys<
-    Schema.Struct<Fields>,
-    SnakeKeys<Fields>
-  >(keys)(Schema.Struct(fields))
-  return renamed.annotate({ identifier })
+  const renamed = Schema.encodeKeys<Schema.Struct<Fields>, SnakeKeys<Fields>>(keys)(Schema.Struct(fields))
+  return Schema.annotateEncoded({ identifier })(renamed) as never
 }
 
 /**
@@ -60,21 +58,18 @@ export const snakeCase = <const Fields extends Schema.Struct.Fields>(
  */
 export const Timestamp = Schema.DateTimeUtcFromString
 
+const inSeconds = SchemaTransformation.transform({
+  decode: (seconds: number) => Duration.seconds(seconds),
+  encode: (duration: Duration.Duration) => Duration.toSeconds(duration)
+})
+
 /**
  * A duration: a number of seconds.
  *
  * @category schemas
  * @since 0.1.0
  */
-export const Seconds = Schema.Finite.pipe(
-  Schema.decodeTo(
-    Schema.Duration,
-    SchemaTransformation.transform({
-      decode: (seconds) => Duration.seconds(seconds),
-      encode: (duration) => Duration.toSeconds(duration)
-    })
-  )
-)
+export const Seconds = Schema.Finite.pipe(Schema.decodeTo(Schema.Duration, inSeconds))
 
 /**
  * A duration within bounds: a number of seconds.
@@ -84,15 +79,9 @@ export const Seconds = Schema.Finite.pipe(
  */
 export const seconds = (options: { readonly minimum: number; readonly maximum: number; readonly whole?: boolean }) => {
   const { maximum, minimum, whole = false } = options
-  return (whole ? Schema.Int : Schema.Finite).check(Schema.isBetween({ minimum, maximum })).pipe(
-    Schema.decodeTo(
-      Schema.Duration,
-      SchemaTransformation.transform({
-        decode: (seconds) => Duration.seconds(seconds),
-        encode: (duration) => Duration.toSeconds(duration)
-      })
-    )
-  )
+  return (whole ? Schema.Int : Schema.Finite)
+    .check(Schema.isBetween({ minimum, maximum }))
+    .pipe(Schema.decodeTo(Schema.Duration, inSeconds))
 }
 
 /**

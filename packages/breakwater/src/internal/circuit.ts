@@ -33,7 +33,13 @@ export type Automatic = { readonly generation: number; readonly backoff: Backoff
       /** What every call is answered. */
       readonly admission: Admission
     }
-  | { readonly _tag: "open"; readonly since: number; readonly until: number }
+  | {
+      readonly _tag: "open"
+      readonly since: number
+      readonly until: number
+      /** Failures that led here. */
+      readonly failures: number
+    }
   | {
       readonly _tag: "half_open"
       readonly since: number

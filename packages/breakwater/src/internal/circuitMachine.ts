@@ -80,7 +80,8 @@ const open = (
         generation: automatic.generation + 1,
         backoff: { openings, openMillis },
         since: now,
-        until: now + openMillis
+        until: now + openMillis,
+        failures
       }
     }
   )
@@ -220,6 +221,18 @@ export const untilProbe = (self: Machine, now: number): number => {
       return Math.max(automatic.until - now, 0)
     case "half_open":
       return Math.min(Math.max((automatic.running[0]?.deadline ?? now) - now, 0), automatic.backoff.openMillis)
+  }
+}
+
+/** Failures in a row while closed, those that opened it while open, failed probes while half-open. @internal */
+export const failures = ({ automatic }: Machine): number => {
+  switch (automatic._tag) {
+    case "closed":
+      return automatic.window
+    case "open":
+      return automatic.failures
+    case "half_open":
+      return automatic.failed
   }
 }
 

@@ -1,0 +1,86 @@
+/**
+ * The admin API's handlers. Each is a translation: what is shown is decided in
+ * `internal/views.ts`, and what happens by the operations.
+ *
+ * @since 0.1.0
+ */
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { Resilience } from "../Resilience.ts"
+import { AdminApi } from "./AdminApi.ts"
+import * as views from "./internal/views.ts"
+
+const health = HttpApiBuilder.group(
+  AdminApi,
+  "health",
+  Effect.fnUntraced(function* (handlers) {
+    const { operations } = yield* Resilience
+
+    const status = Effect.zipWith(operations, DateTime.now, views.health)
+
+    return handlers.handleAll({
+      status: ({ query }) =>
+        Effect.filterOrFail(
+          status,
+          ({ healthy }) => healthy || query.strict !== true,
+          (degraded) => degraded
+        )
+    })
+  })
+)
+
+const circuitBreakers = HttpApiBuilder.group(
+  AdminApi,
+  "circuitBreakers",
+  Effect.fnUntraced(function* (handlers) {
+    const resilience = yield* Resilience
+
+    const find = Effect.fnUntraced(function* (name: string, extra?: { readonly operation: string }) {
+      const found = yield* resilience.circuit(name)
+      if (Option.isSome(found)) return found.value
+      return yield* views.unknownBreaker(name, yield* resilience.operations, extra)
+    })
+
+    const details = Effect.fnUntraced(function* (name: string, extra?: { readonly operation: string }) {
+      const circuit = yield* Effect.flatMap(find(name, extra), (found) => found.snapshot)
+      const operation = yield* resilience.operation(circuit.operation)
+      // Forgotten between two steps: as if it had been unknown.
+      if (Option.isNone(operation)) return yield* views.unknownBreaker(name, yield* resilience.operations, extra)
+      return views.breakerDetails(operation.value, circuit, yield* DateTime.now)
+    })
+
+    const reset = Effect.fn("AdminApi.reset")(function* (
+      name: string,
+      ifMatch: string | undefined,
+      reason: string | undefined
+    ) {
+      const circuit = yield* find(name)
+      const before = yield* circuit.snapshot
+      const stale = views.stale(before, ifMatch)
+      if (stale !== undefined) return yield* stale
+      yield* circuit.reset
+      yield* Effect.logInfo("Circuit reset").pipe(
+        Effect.annotateLogs({ circuit: circuit.name, ...(reason === undefined ? {} : { reason }) })
+      )
+      return views.breakerReset(before, yield* details(name), yield* DateTime.now)
+    })
+
+    return handlers.handleAll({
+      list: () => Effect.map(resilience.operations, views.breakerList),
+      get: ({ params }) =>
+        Effect.map(details(params.breaker_name, { operation: "circuit_breaker_lookup" }), views.tagged),
+      reset: ({ headers, params, payload }) => reset(params.breaker_name, headers["if-match"], payload?.reason)
+    })
+  })
+)
+
+/**
+ * Every handler.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = Layer.mergeAll(health, circuitBreakers)

@@ -1,0 +1,120 @@
+/**
+ * Turns whatever went wrong into one envelope. The only place that writes an
+ * error body.
+ */
+import * as Cause from "effect/Cause"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpServerError from "effect/http/HttpServerError"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as HttpApiError from "effect/http-api/HttpApiError"
+import * as Option from "effect/Option"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as Errors from "../../Errors.ts"
+import { isResilienceError } from "../../ResilienceError.ts"
+import * as AdminError from "../AdminError.ts"
+import { Visit } from "./visit.ts"
+
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const maxIssues = 20
+const maxMessage = 200
+
+const invalid = (error: HttpApiError.HttpApiSchemaError): AdminError.AdminError => {
+  const part = error.kind.toLowerCase()
+  const issues = formatIssue(error.cause.issue).issues.slice(0, maxIssues)
+  return new Errors.ValidationError({
+    message: `The request's ${part} is invalid`,
+    context: {
+      validation_errors: issues.map(({ message, path = [] }) => ({
+        path: [part, ...path.map((segment) => String(typeof segment === "object" ? segment.key : segment))],
+        message: message.slice(0, maxMessage)
+      }))
+    }
+  })
+}
+
+/** A failure that another layer answered with a bare status. @internal */
+export const ofStatus = (status: number): AdminError.AdminError => {
+  switch (status) {
+    case 413:
+      return new Errors.RequestTooLargeError({ message: "The body is larger than 64 KB" })
+    case 415:
+      return new AdminError.UnsupportedMediaTypeError({ message: "The body has to be application/json" })
+    default:
+      return status < 500
+        ? new Errors.ValidationError({ message: "The request can not be read" })
+        : new Errors.InfrastructureError({ message: "Internal error" })
+  }
+}
+
+/** What a failure is to the caller. `undefined`: a surprise. @internal */
+export const ofError = (error: unknown): AdminError.AdminError | undefined => {
+  if (AdminError.isAdminError(error)) return error
+  if (HttpApiError.HttpApiSchemaError.is(error)) {
+    return error.kind === "Body" || error.kind === "ResponseHeaders" ? undefined : invalid(error)
+  }
+  if (isResilienceError(error)) {
+    return new Errors.ServiceUnavailableError({ message: error.message, retryAfter: error.retryAfter })
+  }
+  if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RequestParseError") {
+    return ofStatus(error.reason.reason === "BodyTooLarge" ? 413 : 400)
+  }
+  return undefined
+}
+
+// Rounded up, so that whoever waits exactly that long is not too early.
+const seconds = (wait: Duration.Duration): number => Math.ceil(Duration.toSeconds(wait))
+
+/** @internal */
+export const respond = (error: AdminError.AdminError): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+  Effect.gen(function* () {
+    const { endpoint, operation, requestId } = yield* Visit
+    const status = AdminError.statusOf(error)
+    const wait = "retryAfter" in error && error.retryAfter !== undefined ? seconds(error.retryAfter) : undefined
+    const body: AdminError.Envelope = {
+      error: error.message,
+      error_code: AdminError.codeOf(status),
+      context: {
+        endpoint,
+        operation,
+        ...(error.context as AdminError.Envelope["context"] | undefined),
+        ...(wait === undefined ? {} : { retry_after_seconds: wait }),
+        request_id: requestId,
+        timestamp: DateTime.formatIso(yield* DateTime.now)
+      }
+    }
+    return HttpServerResponse.jsonUnsafe(body, {
+      status,
+      headers: {
+        ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
+        ...(wait === undefined ? {} : { "retry-after": String(wait) }),
+        ...(error._tag === "MethodNotAllowedError" ? { allow: allowOf(error) } : {})
+      }
+    })
+  })
+
+const allowOf = (error: AdminError.MethodNotAllowedError): string => {
+  const methods = error.context?.["allowed_methods"]
+  return Array.isArray(methods) ? methods.join(", ") : ""
+}
+
+const ofCause = (cause: Cause.Cause<unknown>): AdminError.AdminError | undefined =>
+  ofError(Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause)))
+
+/** Answers what is known, and leaves the rest to the declared errors of the endpoint. @internal */
+export const respondKnown = <E>(cause: Cause.Cause<E>): Effect.Effect<HttpServerResponse.HttpServerResponse, E> => {
+  const found = ofCause(cause)
+  return found === undefined ? Effect.failCause(cause) : respond(found)
+}
+
+/** Answers everything but an interruption. Surprises are logged, never shown. @internal */
+export const respondAll = (cause: Cause.Cause<unknown>): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+  // It holds no failure: it is of every type.
+  if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+  const found = ofCause(cause)
+  return found === undefined
+    ? Effect.andThen(Effect.logError("The admin API failed", cause), respond(ofStatus(500)))
+    : respond(found)
+}

@@ -1,0 +1,91 @@
+/**
+ * The routes of the admin API as data: what each is called, and which methods a
+ * path has.
+ */
+import * as Context from "effect/Context"
+import * as HttpApi from "effect/http-api/HttpApi"
+import { AdminApi, Operation } from "../AdminApi.ts"
+import * as AdminError from "../AdminError.ts"
+import type { Facts } from "./visit.ts"
+
+/** @internal */
+export interface Route extends Facts {
+  readonly method: string
+  readonly path: string
+}
+
+const list: Array<Route> = []
+HttpApi.reflect(AdminApi, {
+  onGroup: () => {},
+  onEndpoint: ({ endpoint }) => {
+    const operation = Context.getOrUndefined(endpoint.annotations, Operation)
+    list.push({
+      method: endpoint.method,
+      path: endpoint.path,
+      endpoint: operation?.endpoint ?? endpoint.identifier,
+      operation: operation?.operation ?? endpoint.identifier
+    })
+  }
+})
+
+const keyOf = (method: string, path: string): string => `${method} ${path}`
+
+const byKey: ReadonlyMap<string, Facts> = new Map(list.map((route) => [keyOf(route.method, route.path), route]))
+
+/** @internal */
+export const openApiPath = "/internal/openapi.json"
+
+/** @internal */
+export const docsPath = "/internal/docs"
+
+/** @internal */
+export const root = "/internal/resilience"
+
+/** @internal */
+export const unknown: Facts = { endpoint: "unknown_route", operation: "route_lookup" }
+const documentation: ReadonlyMap<string, Facts> = new Map([
+  [openApiPath, { endpoint: "get_openapi_document", operation: "documentation_retrieval" }],
+  [docsPath, { endpoint: "get_documentation", operation: "documentation_retrieval" }]
+])
+
+/** What the route is called that the router chose. @internal */
+export const factsOf = (route: { readonly method: string; readonly path: string }): Facts =>
+  byKey.get(keyOf(route.method, route.path)) ?? documentation.get(route.path) ?? unknown
+
+/** Whether a route belongs to the documentation. @internal */
+export const isDocumentation = (route: { readonly path: string }): boolean => documentation.has(route.path)
+
+const matches = (template: string, path: string): boolean => {
+  const [wanted, given] = [template.split("/"), path.split("/")]
+  return (
+    wanted.length === given.length &&
+    wanted.every((segment, index) => (segment.startsWith(":") ? given[index] !== "" : segment === given[index]))
+  )
+}
+
+const methodsOf = (path: string): ReadonlyArray<string> => {
+  const methods = list.filter((route) => matches(route.path, path)).map(({ method }) => method)
+  return methods.includes("GET") ? [...methods, "HEAD"] : methods
+}
+
+const pathOf = (url: string): string => url.split(/[?#]/, 1)[0] ?? ""
+
+const isBelow = (path: string, parent: string): boolean => path === parent || path.startsWith(`${parent}/`)
+
+/** Whether a path is ours to answer. @internal */
+export const isOurs = (url: string): boolean => isBelow(pathOf(url), "/internal")
+
+/** Whether a path needs a key. @internal */
+export const isGuarded = (url: string): boolean => isBelow(pathOf(url), root)
+
+/** Why no route has a request. @internal */
+export const refusal = (request: { readonly method: string; readonly url: string }): AdminError.AdminError => {
+  const methods = methodsOf(pathOf(request.url))
+  // With the right method the path was refused for another reason, such as a name beyond the router's limit.
+  return methods.length === 0 || methods.includes(request.method)
+    ? new AdminError.NotFoundError({ message: "There is nothing at this path" })
+    : new AdminError.MethodNotAllowedError({
+        message: "This path does not have this method",
+        context: { allowed_methods: methods }
+      })
+}
