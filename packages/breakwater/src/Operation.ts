@@ -189,8 +189,13 @@ export class Operation {
 
   /** @internal */
   onFailed({ attempt, classification, clock, error, key }: Retry.Failed): void {
-    if (!this.events.isActive()) return
+    if (!this.events.isActive() || this.isRefusal(error)) return
     this.publish("AttemptFailed", key, clock, { attempt, error: errorName(error), kind: classification.kind })
+  }
+
+  /** Ours, and no attempt ran. */
+  private isRefusal(error: unknown): boolean {
+    return isResilienceError(error) && error.operation === this.name && error.reason._tag !== "TimeoutExceeded"
   }
 
   /** @internal */

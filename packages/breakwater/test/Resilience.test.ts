@@ -1,7 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Option, Ref } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Layer, Option, Ref, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Errors, Preset, Resilience, Strategy, withOperation, withResilience } from "breakwater"
+import {
+  Errors,
+  Preset,
+  Resilience,
+  ResilienceError,
+  Settings,
+  Strategy,
+  withOperation,
+  withResilience
+} from "breakwater"
 
 const quick = Strategy.make("quick", {
   retry: false,
@@ -92,6 +101,171 @@ describe("withResilience", () => {
       assert.strictEqual(counters.attempts, 2)
       assert.strictEqual(counters.timeouts, 2)
       assert.strictEqual(counters.inFlight, 0)
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("asks the rule of the call, then those of the strategy, then those of the layer", () =>
+    Effect.gen(function* () {
+      const asked: Array<string> = []
+      const rule =
+        (name: string, answer?: Errors.Kind): Errors.Rule =>
+        () => {
+          asked.push(name)
+          return answer
+        }
+      const strategy = Strategy.make("ruled", { rules: [rule("strategy")] })
+      yield* Effect.fail("down").pipe(
+        withResilience(strategy, { classify: rule("call") }),
+        Effect.exit,
+        Effect.provide(Resilience.layer().pipe(Layer.provide(Errors.layerRules([rule("layer", "permanent")]))))
+      )
+      // Once for the circuit, once for the retry.
+      assert.deepStrictEqual(asked, ["call", "strategy", "layer", "call", "strategy", "layer"])
+    })
+  )
+
+  it.effect("dies with the defect of a rule that throws, and forgets the attempt", () =>
+    Effect.gen(function* () {
+      const bug = new Error("rule")
+      const exit = yield* Effect.fail("down").pipe(
+        withResilience(quick, {
+          operation: "target",
+          classify: () => {
+            throw bug
+          },
+          fallback: () => Effect.succeed("never")
+        }),
+        Effect.exit
+      )
+      assert.isTrue(
+        Exit.isFailure(exit) && exit.cause.reasons.some((reason) => Cause.isDieReason(reason) && reason.defect === bug)
+      )
+      const { circuits } = Option.getOrThrow(yield* (yield* Resilience).operation("target"))
+      assert.strictEqual(circuits[0]?.counters.ignored, 1)
+      assert.strictEqual(circuits[0]?.failureCount, 0)
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("answers with the fallback for what it is asked for, and never for an interruption", () =>
+    Effect.gen(function* () {
+      const seen: Array<unknown> = []
+      const guard = <A, E>(self: Effect.Effect<A, E>, fallbackOn: "failures" | "rejections" | "all") =>
+        self.pipe(
+          withResilience(Strategy.make("plain", { retry: false, circuitBreaker: false }), {
+            operation: "target",
+            fallbackOn,
+            fallback: (error: unknown) => Effect.sync(() => void seen.push(error))
+          }),
+          Effect.exit
+        )
+      assert.isTrue(Exit.isSuccess(yield* guard(Effect.fail("down"), "failures")))
+      assert.isTrue(Exit.isFailure(yield* guard(Effect.fail("down"), "rejections")))
+      assert.isTrue(Exit.isFailure(yield* guard(Effect.die("bug"), "failures")))
+      assert.isTrue(Exit.isSuccess(yield* guard(Effect.die("bug"), "all")))
+      assert.isTrue(Exit.isFailure(yield* guard(Effect.interrupt, "all")))
+      assert.deepStrictEqual(seen, ["down", "bug"])
+
+      const late = yield* Effect.forkChild(guard(Effect.never, "rejections"), { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(late)))
+      assert.instanceOf(seen[2], ResilienceError)
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("splits an operation into circuits by key", () =>
+    Effect.gen(function* () {
+      const guard = (key: string) => withResilience(quick, { operation: "target", key })
+      for (let i = 0; i < 2; i++) yield* Effect.exit(Effect.fail("down").pipe(guard("a")))
+      assert.strictEqual(
+        (yield* Effect.flip(Effect.void.pipe(guard("a")))).message,
+        "target:a: circuit open, retry after 10s"
+      )
+      yield* Effect.void.pipe(guard("b"))
+      const resilience = yield* Resilience
+      const states = yield* Effect.forEach(yield* resilience.circuits, (circuit) => circuit.snapshot)
+      assert.deepStrictEqual(
+        states.map(({ name, state }) => [name, state]),
+        [
+          ["target:a", "open"],
+          ["target:b", "closed"]
+        ]
+      )
+      assert.isTrue(Option.isSome(yield* resilience.circuit("target:a")))
+      assert.isTrue(Option.isNone(yield* resilience.circuit("target:c")))
+      assert.isTrue(Option.isNone(yield* resilience.circuit("other")))
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("publishes what happens, in order", () =>
+    Effect.gen(function* () {
+      const resilience = yield* Resilience
+      const events = yield* Effect.forkChild(resilience.events.pipe(Stream.take(7), Stream.runCollect), {
+        startImmediately: true
+      })
+      const strategy = Strategy.make("loud", {
+        retry: { maxAttempts: 2, base: "1 second", minDelay: 0, jitter: "none" },
+        circuitBreaker: { failureThreshold: 2 }
+      })
+      const guard = withResilience(strategy, { fallback: () => Effect.void })
+      const call = yield* Effect.forkChild(Effect.fail("down").pipe(guard), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(call)
+      yield* Effect.void.pipe(withResilience(strategy), Effect.exit)
+      assert.deepStrictEqual(
+        (yield* Fiber.join(events)).map((event) => event._tag),
+        [
+          "AttemptFailed",
+          "RetryScheduled",
+          "CircuitOpened",
+          "AttemptFailed",
+          "RetriesExhausted",
+          "FallbackServed",
+          "CallRejected"
+        ]
+      )
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("shares one record beyond the bound of operations, and refuses a name that is no name", () =>
+    Effect.gen(function* () {
+      const resilience = yield* Resilience
+      const busy = yield* Effect.forkChild(Effect.never.pipe(withOperation("first")), { startImmediately: true })
+      yield* Effect.void.pipe(withOperation("second"))
+      yield* Effect.void.pipe(withOperation("third"))
+      const names = (yield* resilience.operations).map(({ counters, name }) => [name, counters.calls])
+      assert.deepStrictEqual(names, [
+        ["first", 1],
+        ["(overflow)", 2]
+      ])
+      yield* Fiber.interrupt(busy)
+      const exit = yield* Effect.exit(Effect.void.pipe(withOperation("<script>")))
+      assert.isTrue(Exit.isFailure(exit) && Cause.squash(exit.cause) instanceof Settings.InvalidSettings)
+    }).pipe(Effect.provide(Resilience.layer(Preset.simple, { maxOperations: 1 })))
+  )
+
+  it.effect("takes over a new configuration at the next call, and keeps the circuit", () =>
+    Effect.gen(function* () {
+      const resilience = yield* Resilience
+      yield* Effect.exit(
+        Effect.fail(new Errors.InfrastructureError({ message: "down" })).pipe(
+          withOperation("target"),
+          Effect.timeoutOption(0)
+        )
+      )
+      const before = Option.getOrThrow(yield* resilience.operation("target"))
+      const version = yield* resilience.configure((current) => ({
+        ...current,
+        overlay: Preset.overlay({ circuitBreakerThreshold: 2, retryAttempts: 1 })
+      }))
+      assert.strictEqual(version, 1)
+      yield* Effect.exit(Effect.fail("down").pipe(withOperation("target")))
+      const after = Option.getOrThrow(yield* resilience.operation("target"))
+      assert.strictEqual(before.circuits[0]?.failureCount, 1)
+      assert.strictEqual(after.circuits[0]?.state, "open")
+      assert.strictEqual(after.counters.calls, 2)
+
+      yield* resilience.configure((current) => ({ ...current, isEnabled: false }))
+      assert.strictEqual(yield* Effect.succeed("through").pipe(withOperation("target")), "through")
     }).pipe(Effect.provide(Resilience.layer()))
   )
 })
