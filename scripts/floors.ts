@@ -31,6 +31,7 @@ const floors: ReadonlyArray<Floor> = [
       "ResilienceEvent",
       "Moment",
       "Monotonic",
+      "Tracing",
       "Wire",
       "Deadline",
       "DeadlineQueue",

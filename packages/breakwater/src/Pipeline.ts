@@ -16,6 +16,7 @@ import { isResilienceError, type ResilienceError } from "./ResilienceError.ts"
 import * as Retry from "./Retry.ts"
 import type * as Strategy from "./Strategy.ts"
 import * as Timeout from "./Timeout.ts"
+import type * as Tracing from "./Tracing.ts"
 
 /**
  * Which final failures a fallback answers: `failures`, every error of the
@@ -61,7 +62,10 @@ export interface Pipeline {
  * @category constructors
  * @since 0.1.0
  */
-export const make = ({ openSchedule, rules: strategyRules, settings }: Strategy.Strategy): Pipeline => {
+export const make = (
+  { name: strategy, openSchedule, rules: strategyRules, settings }: Strategy.Strategy,
+  tracing?: Tracing.Tracing
+): Pipeline => {
   const tuning = settings.circuitBreaker ? CircuitBreaker.tune(settings.circuitBreaker, openSchedule) : undefined
   const retry = settings.retry && Retry.prepare(settings.retry)
   const mode = settings.timeout ? settings.timeout.mode : undefined
@@ -90,6 +94,7 @@ export const make = ({ openSchedule, rules: strategyRules, settings }: Strategy.
       const rules = classify === undefined ? strategyRules : [classify, ...strategyRules]
       const moment = totalMillis === undefined ? Moment.of(fiber) : Moment.within(fiber, totalMillis)
       let guarded: Effect.Effect<A, E | ResilienceError, R> = self
+      if (tracing !== undefined) guarded = tracing.attempt(guarded, { operation: name, key, strategy })
       if (attemptMillis !== undefined) {
         guarded = Timeout.run(guarded, attemptMillis, { operation: name, key, mode, observer: operation }, moment)
       }
@@ -98,6 +103,7 @@ export const make = ({ openSchedule, rules: strategyRules, settings }: Strategy.
           ? countAttempts(guarded, operation, moment)
           : circuits.run(guarded, tuning, { key, rules, observer: operation }, moment)
       if (retry) guarded = Retry.run(guarded, retry, { key, rules, observer: operation }, moment)
+      if (tracing !== undefined) guarded = tracing.call(guarded, { operation: name, key, strategy })
       guarded = countCall(guarded, operation, key, moment)
       if (fallback !== undefined) guarded = fallBack(guarded, operation, call)
       return guarded

@@ -62,6 +62,7 @@ import * as ResilienceEvent from "./ResilienceEvent.ts"
 import { type Configuration, type Own, Running, type Start } from "./Running.ts"
 import * as Settings from "./Settings.ts"
 import type * as Strategy from "./Strategy.ts"
+import * as Tracing from "./Tracing.ts"
 
 /**
  * @category models
@@ -129,7 +130,7 @@ export class Resilience extends Context.Service<
           outer === Context.get(Context.empty(), ResilienceEvent.ResilienceEvents) ? ResilienceEvent.make() : outer
         const running = new Running(
           { preset, overlay, strategies: new Map(), isEnabled: true, retry: true, circuitBreaker: true },
-          { sink, rules: yield* Errors.Rules, maxOperations, maxKeys }
+          { sink, rules: yield* Errors.Rules, tracing: yield* Tracing.Current, maxOperations, maxKeys }
         )
         for (const start of options.operations ?? []) {
           if (typeof start === "string") running.start(start, undefined, clock)

@@ -105,7 +105,16 @@ export const ResilienceEvent = Schema.Union([
   /** The caller got the fallback's answer. */
   event("FallbackServed", { error: Schema.String }),
   /** The fallback itself failed. */
-  event("FallbackFailed", { error: Schema.String })
+  event("FallbackFailed", { error: Schema.String }),
+  /** The configuration of all operations changed. */
+  Schema.TaggedStruct("ConfigurationChanged", {
+    at: Schema.DateTimeUtcFromString,
+    version: Schema.Int,
+    actor: Schema.String,
+    reason: Schema.optional(Schema.String),
+    /** What differs in force. */
+    fields: Schema.Array(Schema.String)
+  })
 ]).pipe(Schema.toTaggedUnion("_tag"))
 
 /**

@@ -23,6 +23,7 @@ import type { ResilienceError } from "./ResilienceError.ts"
 import type { Sink } from "./ResilienceEvent.ts"
 import * as Settings from "./Settings.ts"
 import * as Strategy from "./Strategy.ts"
+import type * as Tracing from "./Tracing.ts"
 
 /**
  * What decides the numbers of every operation.
@@ -68,6 +69,7 @@ export interface Options {
   readonly sink: Sink
   /** Rules for the errors of all operations, asked after those of call and strategy. */
   readonly rules: ReadonlyArray<Errors.Rule>
+  readonly tracing: Tracing.Tracing | undefined
   readonly maxOperations: number
   readonly maxKeys: number
 }
@@ -224,7 +226,7 @@ export class Running {
       }),
       rules: [...strategy.rules, ...this.options.rules]
     }
-    const prepared = { strategy: inForce, pipeline: Pipeline.make(inForce) }
+    const prepared = { strategy: inForce, pipeline: Pipeline.make(inForce, this.options.tracing) }
     if (typeof chosen === "object") this.valued.set(chosen, prepared)
     else this.named.set(chosen ?? "default", prepared)
     return prepared
