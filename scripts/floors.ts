@@ -54,7 +54,7 @@ const floors: ReadonlyArray<Floor> = [
     ),
     apart: true
   },
-  ...["Strategy", "Preset", "Operation", "Pipeline", "Running", "Resilience", "Async"].map((name) => ({
+  ...["Strategy", "Preset", "Decision", "Operation", "Pipeline", "Running", "Resilience", "Async"].map((name) => ({
     name,
     files: named(name)
   })),

@@ -39,7 +39,7 @@ export const make = Effect.fnUntraced(function* (options: { readonly colours: bo
   yield* resilience.events.pipe(
     Stream.runForEach((event) => {
       const told = transition(event)
-      if (told === undefined) return Effect.void
+      if (told === undefined || !("operation" in event)) return Effect.void
       const at = DateTime.toEpochMillis(event.at)
       const own = follow(outages.get(event.operation) ?? [], told.to, at)
       if (own.length > 0) outages.set(event.operation, own)

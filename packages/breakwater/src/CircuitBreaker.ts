@@ -196,6 +196,25 @@ export interface Snapshot {
 }
 
 /**
+ * The numbers by which a circuit decides, at one moment.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Facts {
+  readonly state: State
+  readonly version: number
+  /** As in a snapshot. */
+  readonly failureCount: number
+  readonly failureThreshold: number
+  /** Time in this state so far, in milliseconds. */
+  readonly since: number
+  /** Time until the next probe, in milliseconds: exact while open, an upper bound while half-open. */
+  readonly untilProbe: number
+  readonly isolatedBecause: string | undefined
+}
+
+/**
  * What an operator says when holding a circuit open.
  *
  * @category models
@@ -286,6 +305,11 @@ export class Circuit {
     return this.inFlight === 0 && machine.isAtRest(Ref.getUnsafe(this.ref), now)
   }
 
+  /** A circuit that is closed and idle may go for its few failures only if no other may. @internal */
+  mayForget(now: number): boolean | "last" {
+    return this.isAtRest(now) || (this.inFlight === 0 && machine.isTimeless(Ref.getUnsafe(this.ref)) && "last")
+  }
+
   private set(next: circuit.Machine): void {
     this.ref.ref.current = next
   }
@@ -370,6 +394,20 @@ export class Circuit {
         actor,
         expiresIn: until === Infinity ? Option.none() : Option.some(wholeMillis(until - now))
       }))
+    }
+  }
+
+  /** @internal */
+  factsUnsafe({ now }: Moment.Moment): Facts {
+    const self = Ref.getUnsafe(this.ref)
+    return {
+      state: machine.state(self),
+      version: self.version,
+      failureCount: machine.failures(self),
+      failureThreshold: this.shared.tuning.settings.failureThreshold,
+      since: now - self.automatic.since,
+      untilProbe: machine.untilProbe(self, now),
+      isolatedBecause: self.isolation?.reason
     }
   }
 
@@ -504,7 +542,7 @@ export interface ProtectOptions<A, E> {
 export interface Observer {
   readonly onAdmitted: () => void
   /** An attempt ended, `millis` after it was admitted. */
-  readonly onSettled: (millis: number) => void
+  readonly onSettled: (millis: number, now: number) => void
 }
 
 /**
@@ -597,7 +635,7 @@ export class Circuits {
   /** The circuit of a key, made if it is new. @internal */
   ofUnsafe(key: string | undefined, moment: Moment.Moment): Circuit {
     if (key === undefined) return this.unkeyed
-    this.keyed ??= new BoundedMap(this.maxKeys, (circuit, now) => circuit.isAtRest(now))
+    this.keyed ??= new BoundedMap(this.maxKeys, (circuit, now) => circuit.mayForget(now))
     const known = this.keyed.get(key)
     if (known !== undefined) return known
     const added = new Circuit(this, key, moment.now)
@@ -652,7 +690,7 @@ export class Circuits {
         const { at, circuit, token } = admitted
         // The effect may run again, for the next attempt.
         admitted = undefined
-        observer?.onSettled(moment.read() - at)
+        observer?.onSettled(moment.read() - at, moment.now)
         if (Exit.isSuccess(exit) && options.classify === undefined) {
           circuit.settleUnsafe(tuning, token, Outcome.success, exit, moment)
           return undefined

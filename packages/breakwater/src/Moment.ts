@@ -12,7 +12,23 @@
 import * as Clock from "effect/Clock"
 import type * as Fiber from "effect/Fiber"
 import * as Deadline from "./Deadline.ts"
+import type * as Errors from "./Errors.ts"
 import * as Monotonic from "./Monotonic.ts"
+
+/**
+ * An attempt of the call that failed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FailedAttempt {
+  readonly attempt: number
+  /** The name of the error. */
+  readonly error: string
+  readonly kind: Errors.Kind
+  /** The pause before the next attempt in milliseconds; none after the last one. */
+  waited: number | undefined
+}
 
 /**
  * @category models
@@ -23,12 +39,15 @@ export class Moment {
   private ownDeadline: Deadline.Deadline | undefined
   private knownClock: Clock.Clock | undefined
   private reading: number | undefined
+  /** What has failed in this call so far. */
+  failedAttempts: ReadonlyArray<FailedAttempt> | undefined
 
   constructor(fiber: Fiber.Fiber<unknown, unknown>) {
     this.fiber = fiber
     this.ownDeadline = undefined
     this.knownClock = undefined
     this.reading = undefined
+    this.failedAttempts = undefined
   }
 
   get clock(): Clock.Clock {

@@ -12,10 +12,14 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
-import { Histogram, type Percentiles } from "./internal/histogram.ts"
+import * as Decision from "./Decision.ts"
+import * as Errors from "./Errors.ts"
+import type * as latency from "./internal/latency.ts"
+import { LatencyRecorder } from "./internal/latency.ts"
 import type { Moment } from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import type * as Preset from "./Preset.ts"
@@ -31,10 +35,7 @@ import type * as Strategy from "./Strategy.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Latency extends Percentiles {
-  readonly count: number
-  readonly mean: number
-}
+export type Latency = latency.Latency
 
 /**
  * What the calls of an operation came to.
@@ -47,6 +48,8 @@ export interface Counters {
   readonly succeeded: number
   /** Ended with an error of the caller's effect, or a defect. */
   readonly failed: number
+  /** The same, by what `Errors.classify` says; defects apart. */
+  readonly failures: Readonly<Partial<Record<Errors.Kind | "defect", number>>>
   /** Ended with an error of ours. */
   readonly rejected: number
   /** The same, by reason. */
@@ -80,24 +83,27 @@ export interface Snapshot {
   readonly counters: Counters
   readonly callLatency: Latency
   readonly attemptLatency: Latency
+  /** The same over the latest half to whole minute. */
+  readonly recent: { readonly callLatency: Latency; readonly attemptLatency: Latency }
   /** Wall time in milliseconds since 1970. For display. */
   readonly lastSuccess: Option.Option<number>
   readonly lastFailure: Option.Option<number>
   readonly circuits: ReadonlyArray<CircuitBreaker.Snapshot>
 }
 
+/** What a call says about itself at its end. */
+interface Ended {
+  readonly key: string | undefined
+  readonly rules: ReadonlyArray<Errors.Rule>
+}
+
+const noAttempts: ReadonlyArray<Decision.FailedAttempt> = []
+
 /** What an event says besides where and when. */
 type Facts<Tag extends ResilienceEvent["_tag"]> = Omit<
   Extract<ResilienceEvent, { _tag: Tag }>,
   "_tag" | "operation" | "key" | "at"
 >
-
-const noLatency: Latency = { count: 0, mean: 0, p50: 0, p90: 0, p95: 0, p99: 0, max: 0 }
-
-const latencyOf = (histogram: Histogram | undefined): Latency =>
-  histogram === undefined
-    ? noLatency
-    : { count: histogram.count, mean: histogram.sum / histogram.count, ...histogram.percentiles() }
 
 /**
  * One running operation. Its counters are plain fields, written in place by
@@ -112,6 +118,7 @@ export class Operation {
   /** `undefined` while no strategy of the operation had a circuit breaker. */
   circuits: CircuitBreaker.Circuits | undefined
   private readonly events: Sink
+  private readonly decisionOptions: Decision.Options
   private calls = 0
   private succeeded = 0
   private failed = 0
@@ -124,14 +131,22 @@ export class Operation {
   private exhausted = 0
   private timeouts = 0
   private abandoned = 0
-  private callLatency: Histogram | undefined = undefined
-  private attemptLatency: Histogram | undefined = undefined
+  private failures: Partial<Record<Errors.Kind | "defect", number>> | undefined = undefined
+  private callLatency: LatencyRecorder | undefined = undefined
+  private attemptLatency: LatencyRecorder | undefined = undefined
+  private log: Decision.Log | undefined = undefined
   private lastSuccess: number | undefined = undefined
   private lastFailure: number | undefined = undefined
 
   /** @internal */
-  constructor(name: string, resolved: Preset.Resolved, circuits: CircuitBreaker.Circuits | undefined, events: Sink) {
-    this.events = events
+  constructor(
+    name: string,
+    resolved: Preset.Resolved,
+    circuits: CircuitBreaker.Circuits | undefined,
+    services: { readonly events: Sink; readonly decisions: Decision.Options }
+  ) {
+    this.events = services.events
+    this.decisionOptions = services.decisions
     this.name = name
     this.resolved = resolved
     this.circuits = circuits
@@ -148,32 +163,77 @@ export class Operation {
   }
 
   /** @internal */
-  callEnded(exit: Exit.Exit<unknown, unknown>, startedAt: number, key: string | undefined, moment: Moment): void {
+  callEnded(exit: Exit.Exit<unknown, unknown>, startedAt: number, call: Ended, moment: Moment): void {
     if (Exit.isSuccess(exit)) {
       this.succeeded++
       this.lastSuccess = moment.now
+      if (this.isSampled()) this.decide("succeeded", undefined, startedAt, call, moment)
     } else if (Cause.hasInterruptsOnly(exit.cause)) {
       this.interrupted++
+      if (this.isSampled()) this.decide("interrupted", undefined, startedAt, call, moment)
       return
     } else {
       this.lastFailure = moment.now
-      this.callFailed(exit.cause, key, moment.clock)
+      this.callFailed(exit.cause, startedAt, call, moment)
     }
-    this.callLatency ??= new Histogram()
-    this.callLatency.record(moment.now - startedAt)
+    this.callLatency ??= new LatencyRecorder()
+    this.callLatency.record(moment.now, moment.now - startedAt)
   }
 
-  private callFailed(cause: Cause.Cause<unknown>, key: string | undefined, clock: Clock.Clock): void {
-    const error = Cause.findErrorOption(cause)
-    if (Option.isNone(error) || !isResilienceError(error.value) || error.value.operation !== this.name) {
-      this.failed++
+  private callFailed(cause: Cause.Cause<unknown>, startedAt: number, call: Ended, moment: Moment): void {
+    const error = Cause.squash(cause)
+    if (isResilienceError(error) && error.operation === this.name) {
+      const { _tag: reason, message } = error.reason
+      this.rejected++
+      this.rejections ??= {}
+      this.rejections[reason] = (this.rejections[reason] ?? 0) + 1
+      const { id } = this.decide("rejected", error, startedAt, call, moment)
+      error.decisionId = id
+      if (this.events.isActive())
+        this.publish("CallRejected", call.key, moment.clock, { reason, message, decisionId: id })
       return
     }
-    const { _tag: reason, message } = error.value.reason
-    this.rejected++
-    this.rejections ??= {}
-    this.rejections[reason] = (this.rejections[reason] ?? 0) + 1
-    if (this.events.isActive()) this.publish("CallRejected", key, clock, { reason, message })
+    const kind = Cause.hasDies(cause)
+      ? "defect"
+      : (moment.failedAttempts?.at(-1)?.kind ?? Errors.classify(error, call.rules).kind)
+    this.failed++
+    this.failures ??= {}
+    this.failures[kind] = (this.failures[kind] ?? 0) + 1
+    if (this.isSampled()) this.decide("failed", error, startedAt, call, moment)
+  }
+
+  private isSampled(): boolean {
+    const { sampleEvery } = this.decisionOptions
+    return sampleEvery > 0 && this.calls % sampleEvery === 0
+  }
+
+  private decide(
+    verdict: Decision.Decision["verdict"],
+    error: unknown,
+    startedAt: number,
+    { key }: Ended,
+    moment: Moment
+  ): Decision.Decision {
+    const { source, strategy } = this.resolved
+    this.log ??= new Decision.Log(this.decisionOptions)
+    return this.log.add({
+      operation: this.name,
+      key,
+      strategy: strategy.name,
+      source,
+      at: moment.clock.currentTimeMillisUnsafe(),
+      elapsed: moment.now - startedAt,
+      verdict,
+      reason: verdict === "rejected" ? (error as ResilienceError).reason : undefined,
+      error: error === undefined ? undefined : errorName(error),
+      failedAttempts: moment.failedAttempts ?? noAttempts,
+      circuit: this.circuits?.findUnsafe(key)?.factsUnsafe(moment)
+    })
+  }
+
+  /** The decisions that are remembered, newest first. @internal */
+  decisionsUnsafe(): ReadonlyArray<Decision.Decision> {
+    return this.log?.all() ?? []
   }
 
   /** @internal */
@@ -182,14 +242,20 @@ export class Operation {
   }
 
   /** @internal */
-  onSettled(millis: number): void {
-    this.attemptLatency ??= new Histogram()
-    this.attemptLatency.record(millis)
+  onSettled(millis: number, now: number): void {
+    this.attemptLatency ??= new LatencyRecorder()
+    this.attemptLatency.record(now, millis)
   }
 
   /** @internal */
-  onFailed({ attempt, classification, clock, error, key }: Retry.Failed): void {
-    if (!this.events.isActive() || this.isRefusal(error)) return
+  onFailed({ attempt, classification, clock, error, key, moment }: Retry.Failed): void {
+    if (this.isRefusal(error)) return
+    const { kind } = classification
+    moment.failedAttempts = [
+      ...(moment.failedAttempts ?? noAttempts),
+      { attempt, error: errorName(error), kind, waited: undefined }
+    ]
+    if (!this.events.isActive()) return
     this.publish("AttemptFailed", key, clock, { attempt, error: errorName(error), kind: classification.kind })
   }
 
@@ -199,8 +265,10 @@ export class Operation {
   }
 
   /** @internal */
-  onScheduled({ attempt, clock, delay, error, key }: Retry.Scheduled): void {
+  onScheduled({ attempt, clock, delay, error, key, moment }: Retry.Scheduled): void {
     this.retries++
+    const last = moment.failedAttempts?.at(-1)
+    if (last !== undefined) last.waited = Duration.toMillis(delay)
     if (this.events.isActive()) this.publish("RetryScheduled", key, clock, { attempt, delay, error: errorName(error) })
   }
 
@@ -258,10 +326,11 @@ export class Operation {
 
   /** @internal */
   snapshotUnsafe(clock: Clock.Clock): Snapshot {
+    const now = Monotonic.now(clock)
+    const calls = this.callLatency?.read(now) ?? LatencyRecorder.nothing
+    const attempts = this.attemptLatency?.read(now) ?? LatencyRecorder.nothing
     const wallOf = (at: number | undefined): Option.Option<number> =>
-      at === undefined
-        ? Option.none()
-        : Option.some(Math.round(clock.currentTimeMillisUnsafe() - (Monotonic.now(clock) - at)))
+      at === undefined ? Option.none() : Option.some(Math.round(clock.currentTimeMillisUnsafe() - (now - at)))
     return {
       name: this.name,
       strategy: this.resolved.strategy.name,
@@ -273,6 +342,7 @@ export class Operation {
         failed: this.failed,
         rejected: this.rejected,
         rejections: { ...this.rejections },
+        failures: { ...this.failures },
         interrupted: this.interrupted,
         inFlight: this.inFlight,
         fallbacks: this.fallbacks,
@@ -282,8 +352,9 @@ export class Operation {
         timeouts: this.timeouts,
         abandoned: this.abandoned
       },
-      callLatency: latencyOf(this.callLatency),
-      attemptLatency: latencyOf(this.attemptLatency),
+      callLatency: calls.total,
+      attemptLatency: attempts.total,
+      recent: { callLatency: calls.recent, attemptLatency: attempts.recent },
       lastSuccess: wallOf(this.lastSuccess),
       lastFailure: wallOf(this.lastFailure),
       circuits: (this.circuits?.allUnsafe() ?? []).map((circuit) => circuit.snapshotUnsafe(clock))

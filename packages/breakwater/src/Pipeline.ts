@@ -104,7 +104,7 @@ export const make = (
           : circuits.run(guarded, tuning, { key, rules, observer: operation }, moment)
       if (retry) guarded = Retry.run(guarded, retry, { key, rules, observer: operation }, moment)
       if (tracing !== undefined) guarded = tracing.call(guarded, { operation: name, key, strategy })
-      guarded = countCall(guarded, operation, key, moment)
+      guarded = countCall(guarded, operation, { key, rules }, moment)
       if (fallback !== undefined) guarded = fallBack(guarded, operation, call)
       return guarded
     }
@@ -114,7 +114,7 @@ export const make = (
 const countCall = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   operation: Operation,
-  key: string | undefined,
+  call: { readonly key: string | undefined; readonly rules: ReadonlyArray<Errors.Rule> },
   moment: Moment.Moment
 ): Effect.Effect<A, E, R> => {
   let startedAt: number | undefined
@@ -125,7 +125,7 @@ const countCall = <A, E, R>(
       return self
     }),
     (exit) => {
-      if (startedAt !== undefined) operation.callEnded(exit, startedAt, key, moment)
+      if (startedAt !== undefined) operation.callEnded(exit, startedAt, call, moment)
       return undefined
     }
   )
@@ -145,7 +145,7 @@ const countAttempts = <A, E, R>(
       return self
     }),
     () => {
-      if (startedAt !== undefined) operation.onSettled(moment.read() - startedAt)
+      if (startedAt !== undefined) operation.onSettled(moment.read() - startedAt, moment.now)
       return undefined
     }
   )

@@ -51,8 +51,10 @@ import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import type * as Stream from "effect/Stream"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import type * as Decision from "./Decision.ts"
 import * as Errors from "./Errors.ts"
 import type { Snapshot } from "./Operation.ts"
 import type * as Pipeline from "./Pipeline.ts"
@@ -77,6 +79,14 @@ export interface LayerOptions {
   readonly maxOperations?: number | undefined
   /** Keys kept at most for each operation, 1 to 1,000,000. Default 10,000. */
   readonly maxKeys?: number | undefined
+  readonly decisions?:
+    | {
+        /** Decisions kept for each operation, 1 to 10,000. Default 64. */
+        readonly capacity?: number | undefined
+        /** One in so many calls that we did not reject is remembered, 0 to 1,000,000; 0 for none. Default 100. */
+        readonly sampleEvery?: number | undefined
+      }
+    | undefined
 }
 
 /**
@@ -104,6 +114,8 @@ export class Resilience extends Context.Service<
     readonly operations: Effect.Effect<ReadonlyArray<Snapshot>>
     /** One running operation at this moment, by either of its names. */
     readonly operation: (name: string) => Effect.Effect<Option.Option<Snapshot>>
+    /** The decisions that are remembered, newest first for each operation. */
+    readonly decisions: Effect.Effect<ReadonlyArray<Decision.Decision>>
     /** Every circuit. */
     readonly circuits: Effect.Effect<ReadonlyArray<CircuitBreaker.Circuit>>
     /** One circuit, by operation or by `operation:key`. */
@@ -121,7 +133,7 @@ export class Resilience extends Context.Service<
     options: LayerOptions = {}
   ): Layer.Layer<Resilience> => {
     const overlay = Preset.overlay(options.overlay ?? {})
-    const { maxKeys, maxOperations } = bounds(options)
+    const { decisions, maxKeys, maxOperations } = bounds(options)
     return Layer.effectContext(
       Effect.gen(function* () {
         const outer = yield* ResilienceEvent.ResilienceEvents
@@ -130,7 +142,14 @@ export class Resilience extends Context.Service<
           outer === Context.get(Context.empty(), ResilienceEvent.ResilienceEvents) ? ResilienceEvent.make() : outer
         const running = new Running(
           { preset, overlay, strategies: new Map(), isEnabled: true, retry: true, circuitBreaker: true },
-          { sink, rules: yield* Errors.Rules, tracing: yield* Tracing.Current, maxOperations, maxKeys }
+          {
+            events: sink,
+            rules: yield* Errors.Rules,
+            tracing: yield* Tracing.Current,
+            decisions: { ...decisions, run: yield* runId },
+            maxOperations,
+            maxKeys
+          }
         )
         for (const start of options.operations ?? []) {
           if (typeof start === "string") running.start(start, undefined, clock)
@@ -155,6 +174,7 @@ const make = (running: Running, sink: ResilienceEvent.Sink): Resilience["Service
     Effect.map(Clock.Clock, (clock) =>
       Option.map(Option.fromUndefinedOr(running.operation(name, clock)), (found) => found.snapshotUnsafe(clock))
     ),
+  decisions: Effect.map(Clock.Clock, (clock) => running.operations(clock).flatMap((each) => each.decisionsUnsafe())),
   circuits: Effect.map(Clock.Clock, (clock) =>
     running.operations(clock).flatMap((each) => each.circuits?.allUnsafe() ?? [])
   ),
@@ -162,14 +182,22 @@ const make = (running: Running, sink: ResilienceEvent.Sink): Resilience["Service
   events: sink.stream
 })
 
-const bounds = ({ maxKeys = 10_000, maxOperations = 20_000 }: LayerOptions) => {
-  const findings = Object.entries({ maxKeys, maxOperations }).flatMap(([path, value]) =>
-    Number.isInteger(value) && value >= 1 && value <= 1_000_000
+const runId = Effect.map(Random.nextIntBetween(0, 36 ** 5), (n) => n.toString(36).padStart(5, "0"))
+
+const bounds = ({ decisions = {}, maxKeys = 10_000, maxOperations = 20_000 }: LayerOptions) => {
+  const { capacity = 64, sampleEvery = 100 } = decisions
+  const findings = [
+    ["maxKeys", maxKeys, 1, 1_000_000] as const,
+    ["maxOperations", maxOperations, 1, 1_000_000] as const,
+    ["decisions.capacity", capacity, 1, 10_000] as const,
+    ["decisions.sampleEvery", sampleEvery, 0, 1_000_000] as const
+  ].flatMap(([path, value, minimum, maximum]) =>
+    Number.isInteger(value) && value >= minimum && value <= maximum
       ? []
-      : [{ path, value, rule: `expected a whole number from 1 to 1000000, got ${value}` }]
+      : [{ path, value, rule: `expected a whole number from ${minimum} to ${maximum}, got ${value}` }]
   )
   if (findings.length > 0) throw new Settings.InvalidSettings({ settings: "Resilience", findings })
-  return { maxKeys, maxOperations }
+  return { maxKeys, maxOperations, decisions: { capacity, sampleEvery } }
 }
 
 const findCircuit = (running: Running, name: string, clock: Clock.Clock): CircuitBreaker.Circuit | undefined => {

@@ -168,6 +168,8 @@ export class ResilienceError<out R extends Reason = Reason> extends Data.Error {
   /** The part of the operation, for example a tenant, when the call named one. */
   readonly key: string | undefined
   readonly reason: R
+  /** The decision that tells why, once the call has ended. */
+  decisionId: string | undefined = undefined
   constructor(fields: { readonly operation: string; readonly key?: string | undefined; readonly reason: R }) {
     super()
     this.operation = fields.operation

@@ -67,7 +67,7 @@ const circuitEvent = <const Tag extends string, const Fields extends Schema.Stru
  */
 export const ResilienceEvent = Schema.Union([
   /** A call was refused or cut short by us. */
-  event("CallRejected", { reason: Schema.String, message: Schema.String }),
+  event("CallRejected", { reason: Schema.String, message: Schema.String, decisionId: Schema.String }),
   /** An attempt failed, and what that means. */
   event("AttemptFailed", { attempt: Schema.Int, error: Schema.String, kind: Schema.String }),
   /** Another attempt will follow. */

@@ -232,6 +232,7 @@ export interface Failed {
   readonly classification: Errors.Classification
   readonly key: string | undefined
   readonly clock: Clock.Clock
+  readonly moment: Moment.Moment
 }
 
 /**
@@ -246,6 +247,7 @@ export interface Scheduled {
   readonly error: unknown
   readonly key: string | undefined
   readonly clock: Clock.Clock
+  readonly moment: Moment.Moment
 }
 
 /**
@@ -261,6 +263,7 @@ export interface GivenUp {
   readonly because: "attempts" | "deadline"
   readonly key: string | undefined
   readonly clock: Clock.Clock
+  readonly moment: Moment.Moment
 }
 
 /**
@@ -345,8 +348,11 @@ export const run = <A, E, R>(
 
   const giveUp = (cause: Cause.Cause<E>, error: E, because: "attempts" | "deadline" | undefined) => {
     const elapsed = Duration.millis(moment.now - start)
-    if (because !== undefined) observer?.onExhausted?.({ attempts: attempt, elapsed, error, because, key, clock })
-    return Effect.failCause(Cause.annotate(cause, Context.make(Exhausted, { attempts: attempt, elapsed })))
+    if (because !== undefined)
+      observer?.onExhausted?.({ attempts: attempt, elapsed, error, because, key, clock, moment })
+    return Effect.failCause(
+      Cause.annotate(cause, Context.make(Exhausted, { attempts: attempt, elapsed }), { overwrite: true })
+    )
   }
 
   const onFailure = (cause: Cause.Cause<E>): Effect.Effect<A, E, R> =>
@@ -356,7 +362,7 @@ export const run = <A, E, R>(
       const error = failed.value
       moment.read()
       const classification = Errors.classify(error, [...rules, ...fiber.getRef(Errors.Rules)])
-      observer?.onFailed?.({ attempt, error, classification, key, clock })
+      observer?.onFailed?.({ attempt, error, classification, key, clock, moment })
       // No rule repeats a rejection of ours: it says that the call is over.
       const isRejected = isResilienceError(error) && !error.isRetryable
       if (isRejected || !classification.retried) return giveUp(cause, error, undefined)
@@ -366,7 +372,7 @@ export const run = <A, E, R>(
           onSuccess: ([, delay]) => {
             if (Duration.toMillis(delay) >= moment.left) return giveUp(cause, error, "deadline")
             attempt++
-            observer?.onScheduled?.({ attempt, delay, error, key, clock })
+            observer?.onScheduled?.({ attempt, delay, error, key, clock, moment })
             return Effect.flatMap(Effect.sleep(delay), () => {
               moment.read()
               return again

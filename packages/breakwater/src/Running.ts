@@ -13,6 +13,7 @@ import * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
+import type * as Decision from "./Decision.ts"
 import type * as Errors from "./Errors.ts"
 import { BoundedMap } from "./internal/boundedMap.ts"
 import * as Monotonic from "./Monotonic.ts"
@@ -66,10 +67,11 @@ export type Start = string | { readonly name: string; readonly strategy: Strateg
  * @since 0.1.0
  */
 export interface Options {
-  readonly sink: Sink
+  readonly events: Sink
   /** Rules for the errors of all operations, asked after those of call and strategy. */
   readonly rules: ReadonlyArray<Errors.Rule>
   readonly tracing: Tracing.Tracing | undefined
+  readonly decisions: Decision.Options
   readonly maxOperations: number
   readonly maxKeys: number
 }
@@ -174,12 +176,7 @@ export class Running {
 
   private make(name: string, own: Own, clock: Clock.Clock): Entry {
     const { pipeline, source, strategy } = this.resolve(name, own)
-    const operation = new Operation(
-      name,
-      { source, strategy },
-      this.circuitsOf(name, pipeline, clock),
-      this.options.sink
-    )
+    const operation = new Operation(name, { source, strategy }, this.circuitsOf(name, pipeline, clock), this.options)
     return { operation, own, pipeline, source, version: this.changes }
   }
 
@@ -200,8 +197,8 @@ export class Running {
     clock: Clock.Clock
   ): CircuitBreaker.Circuits | undefined {
     if (tuning === undefined) return undefined
-    const { maxKeys, sink } = this.options
-    return new CircuitBreaker.Circuits({ operation, tuning, events: sink, maxKeys, now: Monotonic.now(clock) })
+    const { events, maxKeys } = this.options
+    return new CircuitBreaker.Circuits({ operation, tuning, events, maxKeys, now: Monotonic.now(clock) })
   }
 
   private resolve(name: string, own: Own): Prepared & { readonly source: Preset.Source } {

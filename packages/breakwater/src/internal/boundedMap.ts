@@ -16,15 +16,20 @@ interface Entry<V> {
 
 const slice = 128
 
-/** @internal */
+/**
+ * `mayForget` says of a value whether it may go: `"last"` only if no other that
+ * the hand meets may.
+ *
+ * @internal
+ */
 export class BoundedMap<K, V> {
   private readonly entries = new Map<K, Entry<V>>()
   readonly capacity: number
-  private readonly mayForget: (value: V, now: number) => boolean
+  private readonly mayForget: (value: V, now: number) => boolean | "last"
   // One iterator for good: a new one would have to pass over all that was deleted before it.
   private hand: IterableIterator<[K, Entry<V>]>
 
-  constructor(capacity: number, mayForget: (value: V, now: number) => boolean) {
+  constructor(capacity: number, mayForget: (value: V, now: number) => boolean | "last") {
     this.capacity = capacity
     this.mayForget = mayForget
     this.hand = this.entries.entries()
@@ -58,6 +63,7 @@ export class BoundedMap<K, V> {
 
   private forgetOne(now: number): boolean {
     let used: K | undefined
+    let last: K | undefined
     for (let looks = Math.min(slice, this.entries.size); looks > 0; looks--) {
       let next = this.hand.next()
       if (next.done === true) {
@@ -66,11 +72,14 @@ export class BoundedMap<K, V> {
         if (next.done === true) return false
       }
       const [key, entry] = next.value
-      if (!this.mayForget(entry.value, now)) continue
-      if (!entry.touched) return this.entries.delete(key)
+      const may = this.mayForget(entry.value, now)
+      if (may === false) continue
+      if (may === true && !entry.touched) return this.entries.delete(key)
+      if (may === true) used ??= key
+      else if (!entry.touched) last ??= key
       entry.touched = false
-      used ??= key
     }
-    return used !== undefined && this.entries.delete(used)
+    const found = used ?? last
+    return found !== undefined && this.entries.delete(found)
   }
 }

@@ -1,0 +1,98 @@
+/**
+ * Remembers how calls were decided: always for those that we refused or cut
+ * short, and for one in so many of the rest.
+ *
+ * **Details**
+ *
+ * Each operation keeps its latest decisions in a ring. A rejection carries the
+ * id of its decision.
+ *
+ * @since 0.1.0
+ */
+import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import type * as Moment from "./Moment.ts"
+import type * as Preset from "./Preset.ts"
+import type { Reason } from "./ResilienceError.ts"
+
+/**
+ * An attempt that failed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type FailedAttempt = Moment.FailedAttempt
+
+/**
+ * How one call was decided.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Decision {
+  readonly id: string
+  readonly operation: string
+  readonly key: string | undefined
+  readonly strategy: string
+  readonly source: Preset.Source
+  /** Wall time of the end in milliseconds since 1970. For display. */
+  readonly at: number
+  /** From the start of the call to its end, in milliseconds. */
+  readonly elapsed: number
+  readonly verdict: "succeeded" | "failed" | "rejected" | "interrupted"
+  /** Of a rejection. */
+  readonly reason: Reason | undefined
+  /** The name of the last error. */
+  readonly error: string | undefined
+  readonly failedAttempts: ReadonlyArray<FailedAttempt>
+  /** The circuit at the end of the call, with the numbers it decided by. */
+  readonly circuit: CircuitBreaker.Facts | undefined
+}
+
+/**
+ * What is remembered, and how much.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** Decisions kept for each operation. */
+  readonly capacity: number
+  /** One in so many calls that were not rejected is remembered. 0: none. */
+  readonly sampleEvery: number
+  /** Tells the decisions of this program's runs apart. */
+  readonly run: string
+}
+
+/**
+ * The latest decisions of one operation.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Log {
+  private readonly options: Options
+  private ring: Array<Decision> = []
+  private count = 0
+
+  constructor(options: Options) {
+    this.options = options
+  }
+
+  add(decision: Omit<Decision, "id">): Decision {
+    const added = { id: `${this.options.run}-${decision.operation}-${++this.count}`, ...decision }
+    const { capacity } = this.options
+    if (this.ring.length < capacity) this.ring.push(added)
+    else this.ring[(this.count - 1) % capacity] = added
+    return added
+  }
+
+  /** Newest first. */
+  all(): ReadonlyArray<Decision> {
+    const { length } = this.ring
+    return Array.from({ length }, (_, back) => this.ring[(this.count - 1 - back) % length]!)
+  }
+
+  find(id: string): Decision | undefined {
+    return this.ring.find((decision) => decision.id === id)
+  }
+}

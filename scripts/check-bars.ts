@@ -1,0 +1,140 @@
+/**
+ * Holds the results of a benchmark to the bars of the project: `node scripts/check-bars.ts FILE`, where FILE is what
+ * `pnpm bench --json FILE` wrote. It is not part of `pnpm test`, because machines are noisy.
+ */
+import { readFileSync } from "node:fs"
+
+/** A row of the benchmark. A row of time has `nsPerCall`, any other `value` and `unit`. */
+export interface Row {
+  readonly name: string
+  readonly contestant: string
+  readonly nsPerCall?: number
+  readonly value?: number
+  readonly unit?: string
+}
+
+/** What a bar compares breakwater's figure with. */
+type Rule =
+  /** At most so many times the contestant's figure in the same row. */
+  | { readonly _tag: "times"; readonly contestant: string }
+  /** The same, each less the cost of its own bare call. */
+  | { readonly _tag: "timesAboveBare"; readonly contestant: string; readonly bare: string; readonly ourBare: string }
+  /** At most so many times its own figure in another row. */
+  | { readonly _tag: "timesRow"; readonly other: string }
+  /** At most so many bytes. */
+  | { readonly _tag: "bytes" }
+
+export interface Bar {
+  readonly row: string
+  readonly rule: Rule
+  readonly limit: number
+}
+
+const times = (contestant: string): Rule => ({ _tag: "times", contestant })
+const bytes: Rule = { _tag: "bytes" }
+const KB = 1024
+
+/** Promises are awaited in an async loop, and effects run in a fiber. */
+const bars: ReadonlyArray<Bar> = [
+  { row: "full strategy, promise (in a fiber)", rule: times("cockatiel"), limit: 0.3 },
+  { row: "full strategy, promise (in a fiber)", rule: times("effect"), limit: 0.2 },
+  { row: "full strategy, 1,000 in flight (in a fiber)", rule: times("cockatiel"), limit: 0.35 },
+  {
+    row: "breaker alone, promise (in a fiber)",
+    rule: { _tag: "timesAboveBare", contestant: "cockatiel", bare: "bare promise", ourBare: "bare effect" },
+    limit: 1.5
+  },
+  { row: "breaker alone, promise (in a fiber)", rule: times("opossum"), limit: 0.9 },
+  { row: "timeout alone, promise (in a fiber)", rule: times("cockatiel"), limit: 0.35 },
+  { row: "timeout alone, promise (in a fiber)", rule: times("effect"), limit: 0.5 },
+  { row: "rejection by an open circuit", rule: times("cockatiel"), limit: 0.5 },
+  {
+    row: "per call with 10,000 operations",
+    rule: { _tag: "timesRow", other: "per call with 10 operations" },
+    limit: 1.15
+  },
+  { row: "memory of one idle operation", rule: bytes, limit: 2 * KB },
+  { row: "memory of one idle breaker", rule: bytes, limit: KB },
+  { row: "memory of 1,000,000 keys", rule: bytes, limit: 32 * KB * KB },
+  { row: "size beyond effect, minified and gzipped", rule: bytes, limit: 12 * KB }
+]
+
+export interface Verdict {
+  readonly bar: Bar
+  /** `undefined`: the results lack a row that the bar needs. */
+  readonly value: number | undefined
+  readonly holds: boolean
+}
+
+/** Holds results to bars. A bar whose rows are missing does not hold. */
+export const judge = (rows: ReadonlyArray<Row>, held: ReadonlyArray<Bar> = bars): ReadonlyArray<Verdict> => {
+  const find = (name: string, contestant: string): number => {
+    const row = rows.find((row) => row.name === name && row.contestant === contestant)
+    return row?.nsPerCall ?? row?.value ?? NaN
+  }
+  return held.map((bar) => {
+    const value = measured(bar, find)
+    return { bar, value: Number.isNaN(value) ? undefined : value, holds: value <= bar.limit }
+  })
+}
+
+const measured = ({ row, rule }: Bar, find: (name: string, contestant: string) => number): number => {
+  const ours = find(row, "breakwater")
+  switch (rule._tag) {
+    case "times":
+      return ours / find(row, rule.contestant)
+    case "timesAboveBare":
+      return (ours - find(row, rule.ourBare)) / (find(row, rule.contestant) - find(row, rule.bare))
+    case "timesRow":
+      return ours / find(rule.other, "breakwater")
+    case "bytes":
+      return ours
+  }
+}
+
+const against = (rule: Rule): string => {
+  switch (rule._tag) {
+    case "times":
+      return `× ${rule.contestant}`
+    case "timesAboveBare":
+      return `× ${rule.contestant}, each above its bare call`
+    case "timesRow":
+      return `× ${rule.other}`
+    case "bytes":
+      return "bytes"
+  }
+}
+
+/** One line for a verdict: how it went, the value, the limit, and what is held. */
+export const line = ({ bar, holds, value }: Verdict): string => {
+  const figure = (number: number): string => (bar.rule._tag === "bytes" ? String(number) : number.toFixed(2))
+  const shown = value === undefined ? "missing" : figure(value)
+  const verdict = holds ? "ok  " : "FAIL"
+  return `${verdict} ${shown.padStart(9)} <= ${figure(bar.limit).padEnd(9)} ${bar.row}: ${against(bar.rule)}`
+}
+
+const rowsOf = (file: string): ReadonlyArray<Row> => {
+  const read: unknown = JSON.parse(readFileSync(file, "utf8"))
+  if (!Array.isArray(read)) throw new Error("expected an array of rows")
+  return read as ReadonlyArray<Row>
+}
+
+if (import.meta.main) {
+  const [file, ...rest] = process.argv.slice(2)
+  if (file === undefined || rest.length > 0) {
+    console.error("Usage: node scripts/check-bars.ts FILE")
+    process.exit(2)
+  }
+  let rows: ReadonlyArray<Row>
+  try {
+    rows = rowsOf(file)
+  } catch (error) {
+    console.error(`${file}: ${error instanceof Error ? error.message : String(error)}`)
+    process.exit(2)
+  }
+  const verdicts = judge(rows)
+  for (const verdict of verdicts) console.log(line(verdict))
+  const failed = verdicts.filter(({ holds }) => !holds).length
+  console.log(`${verdicts.length - failed} bars hold, ${failed} do not`)
+  process.exitCode = failed === 0 ? 0 : 1
+}
