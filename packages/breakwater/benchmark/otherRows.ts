@@ -1,0 +1,193 @@
+/**
+ * The rows that are not measured in time per call: memory and start-up, in processes of their own, and size.
+ */
+import { mkdir, rm } from "node:fs/promises"
+import { join } from "node:path"
+import { gzipSync } from "node:zlib"
+import { build, type OutputChunk } from "rolldown"
+import { numberFrom } from "./child.ts"
+import { compared, type Effort, median, type Result, type Unit } from "./harness.ts"
+
+export interface OtherRow {
+  readonly name: string
+  readonly unit: Unit
+  readonly measure: (effort: Effort) => Promise<ReadonlyMap<string, number>>
+}
+
+// Memory
+
+const memory = (what: string, contestants: ReadonlyArray<string>, count: number): OtherRow => ({
+  name: `memory of one ${what}`,
+  unit: "bytes",
+  measure: async () => {
+    const values = await Promise.all(
+      contestants.map((contestant) => numberFrom(["--expose-gc", "memoryChild.ts", what, contestant, String(count)]))
+    )
+    return new Map(contestants.map((contestant, index) => [contestant, values[index]!]))
+  }
+})
+
+const everyone = ["breakwater", "effect", "cockatiel", "opossum", "mollitia"]
+
+const millionKeys: OtherRow = {
+  name: "memory of 1,000,000 keys",
+  unit: "bytes",
+  measure: async () =>
+    new Map([["breakwater", await numberFrom(["--expose-gc", "memoryChild.ts", "keys", "breakwater", "1000000"])]])
+}
+
+// Start-up
+
+const here = import.meta.dirname
+const source = join(here, "../src/index.ts")
+const isEffect = /^effect(\/|$)/
+
+const startUp: OtherRow = {
+  name: "start-up, time of the import",
+  unit: "ms",
+  measure: async ({ rounds }) => {
+    // As it is published: JavaScript, a file for each module. It lies where `effect` resolves.
+    const published = join(here, "node_modules/.cache/published")
+    await rm(published, { recursive: true, force: true })
+    await mkdir(published, { recursive: true })
+    await build({
+      input: source,
+      external: isEffect,
+      output: { dir: published, preserveModules: true, entryFileNames: "[name].mjs" },
+      logLevel: "silent"
+    })
+    const imports = new Map<string, ReadonlyArray<string>>([
+      ["breakwater", [join(published, "index.mjs")]],
+      ["effect", ["effect"]],
+      ["effect, the modules of breakwater", await externals()]
+    ])
+    const times = new Map(Array.from(imports.keys(), (name): [string, Array<number>] => [name, []]))
+    for (let round = 0; round < Math.ceil(rounds / 2); round++) {
+      for (const [name, specifiers] of imports) {
+        const load = specifiers.map((specifier) => `await import(${JSON.stringify(specifier)})`)
+        const script = `const t = performance.now();${load.join(";")};console.log(performance.now() - t)`
+        times.get(name)!.push(await numberFrom(["--input-type=module", "-e", script]))
+      }
+    }
+    return new Map(Array.from(times, ([name, each]) => [name, median(each)]))
+  }
+}
+
+/** The modules of effect that breakwater imports. */
+const externals = async (): Promise<ReadonlyArray<string>> =>
+  (await bundle(`export * from ${JSON.stringify(source)}`, { external: isEffect, minify: "spaces" })).imports.filter(
+    (at) => isEffect.test(at)
+  )
+
+// Size
+
+/** With `spaces`, identifiers stay what they are, and only comments and spaces go. */
+type Minify = "all" | "spaces"
+
+/** Bundles a program that a string holds. */
+const bundle = async (
+  program: string,
+  { external = [], minify }: { readonly external?: RegExp | Array<RegExp>; readonly minify: Minify }
+): Promise<OutputChunk> => {
+  const { output } = await build({
+    input: "program",
+    external,
+    platform: "node",
+    write: false,
+    output: { minify: minify === "all" || { compress: false, mangle: false, codegen: true }, codeSplitting: false },
+    logLevel: "silent",
+    plugins: [
+      {
+        name: "program",
+        resolveId: (id) => (id === "program" ? join(here, "program.ts") : undefined),
+        load: (id) => (id === join(here, "program.ts") ? program : undefined)
+      }
+    ]
+  })
+  return output[0]
+}
+
+const gzipped = async (program: string, external?: RegExp): Promise<number> => {
+  const { code } = await bundle(program, { minify: "all", ...(external === undefined ? {} : { external }) })
+  return gzipSync(code, { level: 9 }).length
+}
+
+const guarding = `
+import { Preset, Resilience, withResilience } from "breakwater"
+export const guard = withResilience("balanced", { operation: "call" })
+export const layer = Resilience.layer(Preset.simple)
+`
+
+const peers = {
+  cockatiel: `
+import {
+  circuitBreaker, ConsecutiveBreaker, ExponentialBackoff, handleAll, retry, timeout, TimeoutStrategy, wrap
+} from "cockatiel"
+export const policy = wrap(
+  retry(handleAll, { maxAttempts: 2, backoff: new ExponentialBackoff() }),
+  circuitBreaker(handleAll, { halfOpenAfter: 60000, breaker: new ConsecutiveBreaker(5) }),
+  timeout(10000, TimeoutStrategy.Aggressive)
+)`,
+  opossum: `
+import CircuitBreaker from "opossum"
+export const breaker = (action) => new CircuitBreaker(action, { timeout: 10000 })`,
+  mollitia: `
+import { Circuit, Retry, SlidingCountBreaker, Timeout } from "mollitia"
+export const circuit = (func) => new Circuit({ func, options: {
+  modules: [new Retry({ attempts: 2 }), new SlidingCountBreaker({ slidingWindowSize: 5 }), new Timeout({ delay: 10000 })]
+} })`
+}
+
+/** The parts of effect that a bundle names, as a program of its own. */
+const partsOfEffect = ({ code }: OutputChunk): string => {
+  const lines: Array<string> = []
+  const imports = /import\s*\*\s*as ([\w$]+) from\s*"(effect[^"]*)"|import\s*\{([^}]*)\}\s*from\s*"(effect[^"]*)"/g
+  for (const [, namespace, from, names, named] of code.matchAll(imports)) {
+    if (names !== undefined) {
+      lines.push(
+        `export {${names.replace(/(\w+)( as \w+)?/g, (_, name) => `${name} as n${lines.length}_${name}`)}} from "${named}"`
+      )
+      continue
+    }
+    const used = new Set(
+      Array.from(code.matchAll(new RegExp(`\\b${namespace}\\.(\\w+)`, "g")), ([, member]) => member!)
+    )
+    lines.push(`import * as ${namespace} from "${from}"`)
+    for (const member of used) lines.push(`export const n${lines.length}_${member} = ${namespace}.${member}`)
+  }
+  return lines.join("\n")
+}
+
+const size: OtherRow = {
+  name: "size beyond effect, minified and gzipped",
+  unit: "bytes",
+  measure: async () => {
+    const parts = partsOfEffect(await bundle(guarding, { external: isEffect, minify: "spaces" }))
+    return new Map([
+      ["breakwater", await gzipped(guarding, isEffect)],
+      ["breakwater, by difference", (await gzipped(guarding)) - (await gzipped(parts))],
+      ["cockatiel", await gzipped(peers.cockatiel)],
+      ["opossum", await gzipped(peers.opossum)],
+      ["mollitia", await gzipped(peers.mollitia)]
+    ])
+  }
+}
+
+export const otherRows: ReadonlyArray<OtherRow> = [
+  memory("idle operation", everyone, 3000),
+  memory("operation after one call", ["breakwater"], 3000),
+  memory("busy operation", everyone, 1000),
+  memory("idle breaker", everyone, 3000),
+  millionKeys,
+  startUp,
+  size
+]
+
+export const measureOther = async (row: OtherRow, effort: Effort): Promise<ReadonlyArray<Result>> =>
+  compared(await row.measure(effort)).map(({ contestant, ratioToBreakwater, value }) => ({
+    name: row.name,
+    contestant,
+    value: row.unit === "ms" ? Math.round(value * 10) / 10 : Math.round(value),
+    unit: row.unit,
+    ratioToBreakwater
+  }))

@@ -1,0 +1,132 @@
+import { assert, describe, it } from "@effect/vitest"
+import { DateTime, Effect, Fiber, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { Decisions, Errors, Preset, Resilience, Strategy, withResilience } from "breakwater"
+
+const strategy = Strategy.make("careful", {
+  retry: { maxAttempts: 3, base: "1 second", minDelay: 0, jitter: "none" },
+  circuitBreaker: { failureThreshold: 3, openDuration: "8 seconds" },
+  timeout: { attempt: "2 seconds", total: "60 seconds" }
+})
+
+const live = (sampleEvery: number) => Resilience.layer(Preset.simple, { decisions: { sampleEvery, capacity: 4 } })
+
+/** Three failed attempts, the third of which opens the circuit. */
+const open = Effect.gen(function* () {
+  const call = yield* Effect.fail(new Errors.InfrastructureError({ message: "secret" })).pipe(
+    withResilience(strategy, { operation: "answer_question" }),
+    Effect.exit,
+    Effect.forkChild({ startImmediately: true })
+  )
+  yield* TestClock.adjust("3 seconds")
+  yield* Fiber.join(call)
+})
+
+const refused = Effect.flip(Effect.void.pipe(withResilience(strategy, { operation: "answer_question" })))
+
+describe("a decision", () => {
+  it.effect("says in one sentence why a call was refused, under the id that the rejection carries", () =>
+    Effect.gen(function* () {
+      yield* open
+      yield* TestClock.adjust("1 second")
+      const { decisionId } = yield* refused
+      const decision = yield* Decisions.find(decisionId ?? "")
+      assert.strictEqual(
+        Decisions.explain(decision),
+        "refused by circuit answer_question: 3 failures in a row, opened 00:00:03, next probe in 7s"
+      )
+    }).pipe(Effect.provide(live(0)))
+  )
+
+  it.effect("tells of an isolation, a timeout and a circuit that probes", () =>
+    Effect.gen(function* () {
+      yield* open
+      yield* TestClock.adjust("8 seconds")
+      const probe = yield* Effect.forkChild(
+        Effect.exit(Effect.never.pipe(withResilience(strategy, { operation: "answer_question" }))),
+        { startImmediately: true }
+      )
+      assert.match(yield* explained(yield* refused), /half-open, all its probes are under way, next one in 8s at most$/)
+      yield* Fiber.interrupt(probe)
+
+      const slow = yield* Effect.forkChild(
+        Effect.flip(
+          Effect.never.pipe(
+            withResilience(Strategy.make("slow", { extends: strategy, retry: false }), { operation: "slow" })
+          )
+        ),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(
+        yield* explained(yield* Fiber.join(slow)),
+        "slow was cut short by its attempt timeout of 2s, 2s after its start"
+      )
+
+      const [circuit] = (yield* (yield* Resilience).circuits).filter(({ name }) => name === "answer_question")
+      yield* circuit!.isolate({ reason: "incident 42", expiresIn: "1 minute" })
+      assert.strictEqual(
+        yield* explained(yield* refused),
+        "refused by circuit answer_question: isolated by an operator (incident 42), for another 1m"
+      )
+    }).pipe(Effect.provide(live(0)))
+  )
+
+  const explained = (error: { readonly decisionId: string | undefined }) =>
+    Effect.map(Decisions.find(error.decisionId ?? ""), Decisions.explain)
+
+  it.effect("remembers attempts and pauses, by name and never by message", () =>
+    Effect.gen(function* () {
+      yield* open
+      const [decision] = yield* Decisions.list({ operation: "answer_question" })
+      assert.deepStrictEqual(decision?.failedAttempts, [
+        { attempt: 1, error: "InfrastructureError", kind: "transient", waited: 1000 },
+        { attempt: 2, error: "InfrastructureError", kind: "transient", waited: 2000 },
+        { attempt: 3, error: "InfrastructureError", kind: "transient", waited: undefined }
+      ])
+      assert.strictEqual(decision?.verdict, "failed")
+      const text = JSON.stringify(yield* Schema.encodeEffect(Decisions.View)(Decisions.view(decision!)))
+      assert.notInclude(text, "secret")
+      assert.include(text, '"explanation":"answer_question failed with InfrastructureError after 3s')
+    }).pipe(Effect.provide(live(1)))
+  )
+
+  it.effect("is found by operation, verdict, reason and time, newest first, and no more are kept than asked for", () =>
+    Effect.gen(function* () {
+      yield* open
+      for (let i = 0; i < 6; i++) {
+        yield* refused
+        yield* TestClock.adjust("1 second")
+      }
+      yield* Effect.void.pipe(withResilience(strategy, { operation: "other" }))
+      const at = (second: number) => DateTime.makeUnsafe(second * 1000)
+      const seconds = (query: Decisions.Query) =>
+        Effect.map(Decisions.list(query), (found) => found.map((decision) => decision.at / 1000))
+      assert.deepStrictEqual(yield* seconds({ operation: "answer_question" }), [8, 7, 6, 5])
+      assert.deepStrictEqual(yield* seconds({ reason: "CircuitOpen", since: at(6), until: at(7) }), [7, 6])
+      assert.deepStrictEqual(yield* seconds({ verdict: "succeeded" }), [9])
+      assert.deepStrictEqual(yield* seconds({ reason: "TimeoutExceeded" }), [])
+      assert.deepStrictEqual(yield* seconds({ limit: 1 }), [9])
+      assert.strictEqual((yield* Effect.flip(Decisions.find("nope")))._tag, "UnknownDecision")
+      const lines = Decisions.toNdjson(yield* Decisions.list({ operation: "answer_question", limit: 2 })).split("\n")
+      assert.strictEqual(lines.length, 3)
+      assert.deepStrictEqual(JSON.parse(lines[0]!), {
+        start: "1970-01-01T00:00:08.000Z",
+        operation: "answer_question",
+        key: null,
+        duration_seconds: 0,
+        outcome: "rejected",
+        reason: "CircuitOpen",
+        error: "ResilienceError.CircuitOpen",
+        failed_attempts: 0
+      })
+    }).pipe(Effect.provide(live(1)))
+  )
+
+  it.effect("is made for one in so many of the calls that were not refused", () =>
+    Effect.gen(function* () {
+      for (let i = 0; i < 10; i++) yield* Effect.void.pipe(withResilience(strategy, { operation: "sampled" }))
+      assert.strictEqual((yield* Decisions.list()).length, 2)
+    }).pipe(Effect.provide(live(5)))
+  )
+})
