@@ -16,7 +16,7 @@
  *
  * const runtime = ManagedRuntime.make(Resilience.layer(Preset.production))
  *
- * const length = Async.guard(runtime, "balanced", { operation: "measure" }, async (text: string) => text.length)
+ * const length = Async.guard(runtime, "balanced", { operation: "measure" }, async (_signal, text: string) => text.length)
  *
  * await length("abc") // => 3
  * await runtime.dispose()
@@ -55,7 +55,7 @@ export interface Guarded<Args extends ReadonlyArray<unknown>, A> {
 
 /**
  * Wraps an async function into a guarded one. The function gets an
- * `AbortSignal` as its last argument.
+ * `AbortSignal` before its own arguments.
  *
  * @category constructors
  * @since 0.1.0
@@ -64,12 +64,12 @@ export const guard = <R, ER, Args extends ReadonlyArray<unknown>, A, A2 = never>
   runtime: ManagedRuntime.ManagedRuntime<R | Resilience, ER>,
   strategy: Named,
   options: Options<A2>,
-  run: (...args: [...Args, signal: AbortSignal]) => PromiseLike<A>
+  run: (signal: AbortSignal, ...args: Args) => PromiseLike<A>
 ): Guarded<Args, A | A2> => {
   const { fallback, ...call } = options
   const start = (args: Args, signal: AbortSignal | undefined): Promise<A | A2> => {
     const guarded: Effect.Effect<A | A2, unknown, Resilience> = Effect.tryPromise({
-      try: (inner) => run(...args, inner),
+      try: (inner) => run(inner, ...args),
       catch: (error) => error
     }).pipe((self) =>
       fallback === undefined

@@ -38,7 +38,7 @@ import * as Strategy from "./Strategy.ts"
  * @category schemas
  * @since 0.1.0
  */
-export const OperationName = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/))
+export const OperationName = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/u))
 
 const OperationOverrides = Schema.Record(OperationName, Strategy.BuiltIn)
 

@@ -14,7 +14,7 @@ describe("Async.guard", () => {
   afterAll(() => runtime.dispose())
 
   it("gives the arguments and a signal to the function, and its answer to the caller", async () => {
-    const add = Async.guard(runtime, once, { operation: "add" }, async (a: number, b: number, signal: AbortSignal) => {
+    const add = Async.guard(runtime, once, { operation: "add" }, async (signal, a: number, b: number) => {
       assert.isFalse(signal.aborted)
       return a + b
     })
@@ -49,7 +49,7 @@ describe("Async.guard", () => {
 
   it("gives up with the caller's reason when the caller's signal is aborted, and aborts the function's", async () => {
     let inner: AbortSignal | undefined
-    const hang = Async.guard(runtime, once, { operation: "hang" }, (signal: AbortSignal) => {
+    const hang = Async.guard(runtime, once, { operation: "hang" }, (signal) => {
       inner = signal
       return new Promise<never>(() => {})
     })

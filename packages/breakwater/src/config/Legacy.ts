@@ -48,7 +48,7 @@ import * as Preset from "../Preset.ts"
 import * as Strategy from "../Strategy.ts"
 import * as Wire from "../Wire.ts"
 import * as CustomConfig from "./CustomConfig.ts"
-import { nearest } from "./internal/environmentNearest.ts"
+import { nearest } from "./internal/nearest.ts"
 import { shown } from "./internal/migrationScript.ts"
 
 type Field = Exclude<keyof typeof CustomConfig.fields, "operationOverrides" | "halfOpenMaxCalls" | "attemptTimeout">

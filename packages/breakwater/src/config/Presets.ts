@@ -71,7 +71,7 @@ import * as Settings from "../Settings.ts"
 import * as Strategy from "../Strategy.ts"
 import * as Wire from "../Wire.ts"
 import * as CustomConfig from "./CustomConfig.ts"
-import { nearest } from "./internal/environmentNearest.ts"
+import { nearest } from "./internal/nearest.ts"
 
 /**
  * A preset that can be chosen.

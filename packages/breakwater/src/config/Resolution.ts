@@ -282,8 +282,9 @@ const merge = (overlays: ReadonlyArray<Preset.Overlay>): Preset.Overlay => {
       operationOverrides[Preset.canonicalName(operation)] = strategy
     }
   }
-  const fields: Preset.Overlay = Object.assign({}, ...weakestFirst)
-  return new Preset.Overlay(Object.keys(operationOverrides).length === 0 ? fields : { ...fields, operationOverrides })
+  return new Preset.Overlay(
+    Object.assign({}, ...weakestFirst, Object.keys(operationOverrides).length === 0 ? {} : { operationOverrides })
+  )
 }
 
 const effectiveOf = (

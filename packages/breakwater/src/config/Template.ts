@@ -173,8 +173,7 @@ export const templates: { readonly [K in Key]: Template } = {
  * @category accessors
  * @since 0.1.0
  */
-export const get = (key: string): Option.Option<Template> =>
-  isKey(key) ? Option.some(templates[key]) : Option.none()
+export const get = (key: string): Option.Option<Template> => (isKey(key) ? Option.some(templates[key]) : Option.none())
 
 const isKey = Schema.is(Key)
 
@@ -314,7 +313,13 @@ const compare = (
   let points = 0
   let worth = 0
   const fields: Array<string> = []
-  const add = <A>(name: string, weight: number, stated: A | undefined, own: A, nearness: (stated: A, own: A) => number) => {
+  const add = <A>(
+    name: string,
+    weight: number,
+    stated: A | undefined,
+    own: A,
+    nearness: (stated: A, own: A) => number
+  ) => {
     if (stated === undefined) return
     worth += weight
     points += weight * nearness(stated, own)

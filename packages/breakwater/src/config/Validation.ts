@@ -72,10 +72,7 @@ export type Level = "standard" | "secure"
  * @category models
  * @since 0.1.0
  */
-export interface Pattern {
-  readonly name: string
-  readonly matches: (lowerCase: string) => boolean
-}
+export type Pattern = content.Pattern
 
 /**
  * The fifteen patterns that the level `secure` looks for.
@@ -203,7 +200,11 @@ export const validateAs = (
 ): Validation<Preset.Overlay> => {
   const read = readValue(value, options)
   const completed = Option.map(Option.filter(read.json, fields.isObject), (json) => readValue(complete(json), options))
-  return run(customConfig(), Option.getOrElse(completed, () => read), options)
+  return run(
+    customConfig(),
+    Option.getOrElse(completed, () => read),
+    options
+  )
 }
 
 /**
@@ -412,13 +413,15 @@ const once = <A>(make: () => A): (() => A) => {
   return () => (made ??= { value: make() }).value
 }
 
-const customConfig = once(
-  (): Subject<Preset.Overlay> => ({ document: fields.document(CustomConfig.CustomConfig), rules: () => [] })
-)
+const customConfig = once((): Subject<Preset.Overlay> => ({
+  document: fields.document(CustomConfig.CustomConfig),
+  rules: () => []
+}))
 
-const presetJson = once(
-  (): Subject<Preset.Preset> => ({ document: fields.document(Presets.PresetJson), rules: rules.ofPreset })
-)
+const presetJson = once((): Subject<Preset.Preset> => ({
+  document: fields.document(Presets.PresetJson),
+  rules: rules.ofPreset
+}))
 
 interface Read {
   readonly shape: Shape

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Option, Schema } from "effect"
 import * as Environment from "../../src/config/Environment.ts"
-import { nearest } from "../../src/config/internal/environmentNearest.ts"
+import { nearest } from "../../src/config/internal/nearest.ts"
 
 const detectIn = (
   env: Record<string, string>,

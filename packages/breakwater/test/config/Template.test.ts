@@ -86,12 +86,12 @@ describe("templates", () => {
   for (const key of keys) {
     const { json, warnings } = vectors[key]
     it(`hold the numbers of ${key}`, () => {
-      assert.deepStrictEqual(Template.toJson(Template.templates[key]) as object, json)
+      assert.deepStrictEqual(Template.toJson(Template.templates[key]), json)
     })
 
     it(`decode what they encode: ${key}`, () => {
       assert.deepStrictEqual(decode(json), Template.templates[key].config)
-      assert.deepStrictEqual(encode(decode(json)) as object, json)
+      assert.deepStrictEqual(encode(decode(json)), json)
     })
 
     it(`pass validation: ${key} with ${warnings.length} warnings`, () => {
@@ -179,13 +179,23 @@ describe("validate", () => {
     [JSON.parse('{"__proto__":{"retry_attempts":3}}'), "forbidden_key"],
     [JSON.parse('{"operation_overrides":{"__proto__":"balanced"}}'), "forbidden_key"],
     [{ a: "x".repeat(5000) }, "too_large"],
-    [{ get retry_attempts() { throw new Error("ran") } }, "not_json"]
+    [
+      {
+        get retry_attempts() {
+          throw new Error("ran")
+        }
+      },
+      "not_json"
+    ]
   ]
   for (const [overrides, code] of invalid) {
     it(`refuses overrides with ${code}`, () => {
       const result = validate(overrides)
       assert.isFalse(result.isValid)
-      assert.include(result.findings.map((finding) => finding.code), code)
+      assert.include(
+        result.findings.map((finding) => finding.code),
+        code
+      )
     })
   }
 })
@@ -236,7 +246,10 @@ describe("suggest", () => {
       (retryAttempts) =>
         Template.suggest({ retryAttempts, circuitBreakerThreshold: 15, defaultStrategy: "critical" }).confidence
     )
-    assert.deepStrictEqual(confidences, confidences.toSorted((a, b) => b - a))
+    assert.deepStrictEqual(
+      confidences,
+      confidences.toSorted((a, b) => b - a)
+    )
     assert.strictEqual(new Set(confidences).size, 4)
   })
 

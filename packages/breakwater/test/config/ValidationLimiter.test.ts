@@ -42,7 +42,10 @@ describe("the paced limit", () => {
   it("lets sixty through in the first minute, and the next when the first ten have left it", () => {
     const times = greedy(72)
     assert.strictEqual(times[59], 50_000)
-    assert.deepStrictEqual(times.slice(60, 70), Array.from({ length: 10 }, () => 60_000))
+    assert.deepStrictEqual(
+      times.slice(60, 70),
+      Array.from({ length: 10 }, () => 60_000)
+    )
     assert.strictEqual(times[70], 61_000)
   })
 

@@ -4,7 +4,7 @@ import * as CustomConfig from "../../src/config/CustomConfig.ts"
 import * as Template from "../../src/config/Template.ts"
 import * as Validation from "../../src/config/Validation.ts"
 
-const cases = 50_000
+const cases = Number(process.env["FUZZ_CASES"] ?? 50_000)
 const seed = Number(process.env["FUZZ_SEED"] ?? 20_260_102)
 
 const mulberry32 = (seed: number) => () => {
@@ -102,7 +102,15 @@ const generator = (random: () => number) => {
     return chance(0.6)
       ? valid(name)
       : chance(0.5)
-        ? oneOf([minimum - 1, maximum + 1, minimum - 1e-9, maximum + 1e-9, String(minimum), `${oneOf(strategies)}s`, null])
+        ? oneOf([
+            minimum - 1,
+            maximum + 1,
+            minimum - 1e-9,
+            maximum + 1e-9,
+            String(minimum),
+            `${oneOf(strategies)}s`,
+            null
+          ])
         : anything(0)
   }
 
@@ -122,7 +130,11 @@ const generator = (random: () => number) => {
           mutated.splice(at, whole(1, 8))
           break
         case 2:
-          mutated.splice(at, 0, ...new TextEncoder().encode(oneOf(['"', "{", "}", "[", ",", ":", "\\u", "\\", "-", "e9", "\n"])))
+          mutated.splice(
+            at,
+            0,
+            ...new TextEncoder().encode(oneOf(['"', "{", "}", "[", ",", ":", "\\u", "\\", "-", "e9", "\n"]))
+          )
           break
         case 3:
           mutated.splice(at, 0, ...mutated.slice(at, at + whole(1, 40)))
@@ -152,15 +164,18 @@ const generator = (random: () => number) => {
   }
 
   const wide = (): string => {
-    const count = chance(0.02) ? whole(5000, 60_000) : whole(10, 700)
+    const count = chance(0.005) ? whole(5000, 60_000) : whole(10, 700)
     return oneOf([
       () => JSON.stringify(Array.from({ length: count }, () => 1)),
       () => `{${Array.from({ length: count }, (_, at) => `"k${at}":1`).join(",")}}`,
       () => `{"operation_overrides":{${Array.from({ length: count }, (_, at) => `"op${at}":"x"`).join(",")}}}`,
-      () => `{"operation_overrides":{${Array.from({ length: count }, () => `"${"sumarize_text_".repeat(4)}${whole(0, 99)}":"critica"`).join(",")}}}`,
+      () =>
+        `{"operation_overrides":{${Array.from({ length: count }, () => `"${"sumarize_text_".repeat(4)}${whole(0, 99)}":"critica"`).join(",")}}}`,
       () => `{${Array.from({ length: count }, (_, at) => `"retry_attempts${at % 7}${at}":1`).join(",")}}`,
-      () => `{"default_strategy":"${oneOf(["a", "é", "\\u0041", "\u{1F4A9}", "\\ud800", "on", "=", " ", "\\\\x"]).repeat(count)}"}`,
-      () => `{${" ".repeat(count)}"retry_attempts":${oneOf(["3", "1e999", "-0", "3.0", "9".repeat(300), `0.${"0".repeat(400)}1`, `1e${count}`])}}`
+      () =>
+        `{"default_strategy":"${oneOf(["a", "é", "\\u0041", "\u{1F4A9}", "\\ud800", "on", "=", " ", "\\\\x"]).repeat(count)}"}`,
+      () =>
+        `{${" ".repeat(count)}"retry_attempts":${oneOf(["3", "1e999", "-0", "3.0", "9".repeat(300), `0.${"0".repeat(400)}1`, `1e${count}`])}}`
     ])()
   }
 
@@ -218,7 +233,7 @@ describe("fuzzed configurations", () => {
   const secure = { level: "secure", at } as const
   const encode = Schema.encodeSync(Validation.Response)
 
-  it(`do no harm: ${cases} with seed ${seed}`, { timeout: 60_000 }, () => {
+  it(`do no harm: ${cases} with seed ${seed}`, { timeout: 60_000 + cases }, () => {
     const next = generator(mulberry32(seed))
     const before = prototypes()
     let slowest = 0
@@ -267,6 +282,8 @@ describe("fuzzed configurations", () => {
         if (millis > 10) fail(text, at, `it took ${millis} ms`)
         if (result.isValid !== (result.errors.length === 0)) fail(text, at, "errors and isValid disagree")
         if (result.isValid !== Option.isSome(result.value)) fail(text, at, "value and isValid disagree")
+        if (Option.isSome(parsed) && result.findings[0]?.code === "malformed_json")
+          fail(text, at, "JSON.parse accepts it")
         if (result.findings.length > 100) fail(text, at, "too many findings")
         for (const { message, path, suggestion = "" } of result.findings) {
           if (message.length > 300 || suggestion.length > 300 || path.length > 200) fail(text, at, "a text is too long")
@@ -275,8 +292,6 @@ describe("fuzzed configurations", () => {
         if (result.isValid) valid++
         if (at % 50 === 0) encode(result)
       }
-      const malformed = Validation.validateText(text).findings.some(({ code }) => code === "malformed_json")
-      if (malformed && Option.isSome(parsed)) fail(text, at, "JSON.parse accepts it")
     }
     assert.strictEqual(prototypes(), before)
     assert.notProperty({}, "polluted")
@@ -284,7 +299,7 @@ describe("fuzzed configurations", () => {
     console.log(
       `seed ${seed}: ${cases} configurations in ${seconds.toFixed(1)} s, ${valid} validations passed, slowest ${slowest.toFixed(2)} ms, ${slow} measured twice`
     )
-    assert.isBelow(seconds, 20)
+    assert.isBelow(seconds, 20 * Math.max(cases / 50_000, 1))
   })
 
   it("take no longer when they are gigantic", () => {
@@ -302,7 +317,9 @@ describe("fuzzed configurations", () => {
     ]
     for (const check of [
       ...values.map((value) => () => Validation.validate(value, secure)),
-      ...["x", "[", '{"a":', '"\\u0041', " ", "1"].map((text) => () => Validation.validateText(text.repeat(1_000_000), secure))
+      ...["x", "[", '{"a":', '"\\u0041', " ", "1"].map(
+        (text) => () => Validation.validateText(text.repeat(1_000_000), secure)
+      )
     ]) {
       const took = [1, 2, 3].map(() => {
         const from = performance.now()

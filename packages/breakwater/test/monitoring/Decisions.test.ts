@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Fiber, Schema } from "effect"
+import { DateTime, Effect, Fiber, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Decisions, Errors, Preset, Resilience, Strategy, withResilience } from "breakwater"
 
@@ -63,8 +63,8 @@ describe("a decision", () => {
         "slow was cut short by its attempt timeout of 2s, 2s after its start"
       )
 
-      const [circuit] = (yield* (yield* Resilience).circuits).filter(({ name }) => name === "answer_question")
-      yield* circuit!.isolate({ reason: "incident 42", expiresIn: "1 minute" })
+      const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("answer_question"))
+      yield* circuit.isolate({ reason: "incident 42", expiresIn: "1 minute" })
       assert.strictEqual(
         yield* explained(yield* refused),
         "refused by circuit answer_question: isolated by an operator (incident 42), for another 1m"

@@ -8,7 +8,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as Preset from "../../Preset.ts"
 import * as Strategy from "../../Strategy.ts"
 import * as Finding from "../Finding.ts"
-import { nearest } from "./environmentNearest.ts"
+import { nearest } from "./nearest.ts"
 
 /** What a field accepts, in the words of JSON Schema. @internal */
 export interface Field {
@@ -178,7 +178,13 @@ const explained = (
       ? { code: "duplicate_item", message: `${name} names something twice`, suggestion: "Keep one of the two" }
       : literal(`${name}.${member}`, value[Number(member)], field, spelling)
   }
-  return wrongValue(name, value, field, spelling) ?? { code: "invalid_value", message: `${name}: ${message}`, suggestion: `Set ${name} to ${ruleOf(field)}` }
+  return (
+    wrongValue(name, value, field, spelling) ?? {
+      code: "invalid_value",
+      message: `${name}: ${message}`,
+      suggestion: `Set ${name} to ${ruleOf(field)}`
+    }
+  )
 }
 
 /** Whether an operation can have this name. @internal */

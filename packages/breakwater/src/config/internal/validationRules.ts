@@ -120,7 +120,9 @@ const unknownOperations = (
       "unknown_operation",
       `operation_overrides.${name}`,
       `${name} is not a registered operation; its strategy waits for an operation of this name`,
-      meant === undefined ? `Registered operations: ${some}${known.length > 10 ? ", ..." : ""}` : `Did you mean "${meant}"?`
+      meant === undefined
+        ? `Registered operations: ${some}${known.length > 10 ? ", ..." : ""}`
+        : `Did you mean "${meant}"?`
     )
   })
 }

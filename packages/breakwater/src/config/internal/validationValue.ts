@@ -72,10 +72,10 @@ const copy = (value: unknown, shape: Shape): unknown => {
       break
     }
     const member = visit(descriptor?.value)
-    // Not `__proto__`, which is a setter: `shape` has refused it.
     if (shape.refused) continue
     if (Array.isArray(top.copy)) top.copy.push(member)
-    else top.copy[key] = member
+    // An assignment could meet a setter, or a prototype that is frozen.
+    else Object.defineProperty(top.copy, key, { value: member, configurable: true, enumerable: true, writable: true })
   }
   return root
 }
