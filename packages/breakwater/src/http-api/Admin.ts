@@ -33,8 +33,8 @@
  *
  * const { handler } = HttpRouter.toWebHandler(App, { disableLogger: true })
  * const request = new Request("http://localhost/internal/resilience/health", { headers: { "x-api-key": "0f3c2b7e" } })
- * const health = await handler(request).then((response) => response.json())
- * health.status // => "healthy"
+ * const response = await handler(request)
+ * response.status // => 200
  * ```
  *
  * @since 0.1.0
