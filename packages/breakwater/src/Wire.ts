@@ -8,13 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 
-/**
- * A name in `snake_case`.
- *
- * @category utility types
- * @since 0.1.0
- */
-export type Snake<S extends string> = S extends `${infer Head}${infer Tail}`
+type Snake<S extends string> = S extends `${infer Head}${infer Tail}`
   ? `${Head extends Lowercase<Head> ? Head : `_${Lowercase<Head>}`}${Snake<Tail>}`
   : S
 
@@ -26,13 +20,7 @@ export type Snake<S extends string> = S extends `${infer Head}${infer Tail}`
  */
 export type SnakeKeys<Fields> = { readonly [K in keyof Fields]: K extends string ? Snake<K> : K }
 
-/**
- * A name in `snake_case`.
- *
- * @category accessors
- * @since 0.1.0
- */
-export const snakeOf = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+const snakeOf = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 /**
  * A struct with `camelCase` keys in code and `snake_case` keys in JSON. The

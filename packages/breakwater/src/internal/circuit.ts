@@ -19,7 +19,7 @@ export interface Backoff {
 }
 
 /** @internal */
-export interface Probe {
+interface Probe {
   readonly id: number
   readonly deadline: number
 }

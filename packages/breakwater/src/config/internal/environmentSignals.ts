@@ -18,7 +18,7 @@ export interface Signal {
 }
 
 /** Variables that name an environment, the strongest first. @internal */
-export const naming: ReadonlyArray<readonly [variable: string, confidence: number]> = [
+const naming: ReadonlyArray<readonly [variable: string, confidence: number]> = [
   ["ENVIRONMENT", 0.95],
   ["NODE_ENV", 0.85],
   ["FLASK_ENV", 0.85],

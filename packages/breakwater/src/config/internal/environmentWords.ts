@@ -9,7 +9,7 @@
  */
 
 /** @internal */
-export type Kind = "staging" | "development" | "production"
+type Kind = "staging" | "development" | "production"
 
 /** @internal */
 export type Environment = "development" | "testing" | "staging" | "production"

@@ -7,7 +7,7 @@
  */
 
 /** A word of a POSIX shell: `it's` becomes `'it'\''s'`. @internal */
-export const shell = (value: string): string => `'${withoutZero(value).replaceAll("'", String.raw`'\''`)}'`
+const shell = (value: string): string => `'${withoutZero(value).replaceAll("'", String.raw`'\''`)}'`
 
 /**
  * A value in an `.env` file, where a quote inside cannot be escaped: it stands
@@ -24,7 +24,7 @@ export const dotEnv = (value: string): string => {
 export const compose = (value: string): string => JSON.stringify(withoutZero(value).replaceAll("$", "$$$$"))
 
 /** One line of a comment, whatever it says. @internal */
-export const comment = (text: string): string => `# ${text.replaceAll(/\p{Cc}|\p{Zl}|\p{Zp}/gu, " ")}`
+const comment = (text: string): string => `# ${text.replaceAll(/\p{Cc}|\p{Zl}|\p{Zp}/gu, " ")}`
 
 /** A value in a message or comment. @internal */
 export const shown = (value: string): string => JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value)

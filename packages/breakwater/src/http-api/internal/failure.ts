@@ -50,7 +50,7 @@ export const ofStatus = (status: number): AdminError.AdminError => {
 }
 
 /** What a failure is to the caller. `undefined`: a surprise. @internal */
-export const ofError = (error: unknown): AdminError.AdminError | undefined => {
+const ofError = (error: unknown): AdminError.AdminError | undefined => {
   if (AdminError.isAdminError(error)) return error
   if (HttpApiError.HttpApiSchemaError.is(error)) {
     return error.kind === "Body" || error.kind === "ResponseHeaders" ? undefined : invalid(error)

@@ -9,7 +9,7 @@ import * as AdminError from "../AdminError.ts"
 import type { Facts } from "./visit.ts"
 
 /** @internal */
-export interface Route extends Facts {
+interface Route extends Facts {
   readonly method: string
   readonly path: string
 }

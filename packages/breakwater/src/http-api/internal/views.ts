@@ -19,7 +19,7 @@ const instant = Option.map<number, DateTime.Utc>(DateTime.makeUnsafe)
 const percent = (part: number, whole: number): number => (whole === 0 ? 0 : Math.round((part / whole) * 10_000) / 100)
 
 /** Calls are those of the operation, transitions those of the circuits. @internal */
-export const metrics = (
+const metrics = (
   operation: Operation.Snapshot,
   circuits: ReadonlyArray<CircuitBreaker.Snapshot> = operation.circuits
 ): AdminApi.Metrics => {
