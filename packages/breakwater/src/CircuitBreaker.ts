@@ -63,7 +63,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import * as Errors from "./Errors.ts"
+import * as Errors from "./Classification.ts"
 import { BoundedMap } from "./internal/boundedMap.ts"
 import type * as circuit from "./internal/circuit.ts"
 import * as machine from "./internal/circuitMachine.ts"
@@ -71,7 +71,7 @@ import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Outcome from "./Outcome.ts"
 import { CircuitHalfOpen, CircuitIsolated, CircuitOpen, reject, type ResilienceError } from "./ResilienceError.ts"
-import { errorName, ResilienceEvents, type Sink, timestamp } from "./ResilienceEvent.ts"
+import { errorName, ResilienceEvents, type Sink, timestamp } from "./EventSink.ts"
 import * as Settings_ from "./Settings.ts"
 
 /**
@@ -266,7 +266,7 @@ interface Shared {
 export class Circuit {
   readonly key: string | undefined
   private readonly shared: Shared
-  private readonly ref: Ref.Ref<circuit.Machine>
+  private readonly cell: Ref.Ref<circuit.Machine>["ref"]
   private lastFailureTime: number | undefined = undefined
   private admitted = 0
   private rejected = 0
@@ -280,10 +280,10 @@ export class Circuit {
   private closed = 0
 
   /** @internal */
-  constructor(shared: Shared, key: string | undefined, now: number) {
+  constructor(shared: Shared, key: string | undefined) {
     this.shared = shared
     this.key = key
-    this.ref = Ref.makeUnsafe(machine.make(now))
+    this.cell = Ref.makeUnsafe(machine.initial).ref
   }
 
   /** `operation`, or `operation:key`. */
@@ -302,21 +302,21 @@ export class Circuit {
 
   /** Closed, nothing in flight and no failure to remember: forgetting it changes nothing. @internal */
   isAtRest(now: number): boolean {
-    return this.inFlight === 0 && machine.isAtRest(Ref.getUnsafe(this.ref), now)
+    return this.inFlight === 0 && machine.isAtRest(this.cell.current, now)
   }
 
   /** A circuit that is closed and idle may go for its few failures only if no other may. @internal */
   mayForget(now: number): boolean | "last" {
-    return this.isAtRest(now) || (this.inFlight === 0 && machine.isTimeless(Ref.getUnsafe(this.ref)) && "last")
+    return this.isAtRest(now) || (this.inFlight === 0 && machine.isTimeless(this.cell.current) && "last")
   }
 
   private set(next: circuit.Machine): void {
-    this.ref.ref.current = next
+    this.cell.current = next
   }
 
   /** Admits a call, or says why not. @internal */
   admitUnsafe(tuning: Tuning, moment: Moment.Moment): circuit.Token | CircuitRejection {
-    const self = Ref.getUnsafe(this.ref)
+    const self = this.cell.current
     const now = machine.isTimeless(self) ? NaN : moment.now
     const [admission, moves, next] = machine.admit(tuning.machine, self, now)
     this.set(next)
@@ -337,7 +337,7 @@ export class Circuit {
     exit: Exit.Exit<unknown, unknown>,
     moment: Moment.Moment
   ): void {
-    const self = Ref.getUnsafe(this.ref)
+    const self = this.cell.current
     const tag = outcome === undefined ? "Ignored" : outcome._tag
     const now = tag === "Success" && machine.isTimeless(self) ? NaN : moment.read()
     const [recorded, moves, next] = machine.record(tuning.machine, self, now, token, tag)
@@ -361,7 +361,7 @@ export class Circuit {
   /** @internal */
   snapshotUnsafe(clock: Clock.Clock): Snapshot {
     const now = Monotonic.now(clock)
-    const [moves, current] = machine.advance(this.shared.tuning.machine, Ref.getUnsafe(this.ref), now)
+    const [moves, current] = machine.advance(this.shared.tuning.machine, this.cell.current, now)
     this.set(current)
     if (moves.length > 0) this.announce(moves, clock, now)
     const { automatic, isolation } = current
@@ -399,7 +399,7 @@ export class Circuit {
 
   /** @internal */
   factsUnsafe({ now }: Moment.Moment): Facts {
-    const self = Ref.getUnsafe(this.ref)
+    const self = this.cell.current
     return {
       state: machine.state(self),
       version: self.version,
@@ -440,7 +440,7 @@ export class Circuit {
   ): Effect.Effect<void> {
     return Effect.map(Clock.Clock, (clock) => {
       const now = Monotonic.now(clock)
-      const [, moves, next] = step(this.shared.tuning.machine, Ref.getUnsafe(this.ref), now)
+      const [, moves, next] = step(this.shared.tuning.machine, this.cell.current, now)
       this.set(next)
       this.announce(moves, clock, now)
     })
@@ -551,21 +551,23 @@ export interface Observer {
  * @category services
  * @since 0.1.0
  */
-export class CircuitBreaker extends Context.Service<
-  CircuitBreaker,
-  {
-    /** Runs an effect if its circuit admits it, and records the outcome. */
-    readonly protect: {
-      <A, E>(
-        options?: ProtectOptions<A, E>
-      ): <R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitRejection, R>
+export class CircuitBreaker
+  extends /*#__PURE__*/ Context.Service<
+    CircuitBreaker,
+    {
+      /** Runs an effect if its circuit admits it, and records the outcome. */
+      readonly protect: {
+        <A, E>(
+          options?: ProtectOptions<A, E>
+        ): <R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitRejection, R>
+      }
+      /** The circuit of a key, made if it is new. */
+      readonly circuit: (key?: string) => Effect.Effect<Circuit>
+      /** Every circuit that exists. */
+      readonly circuits: Effect.Effect<ReadonlyArray<Circuit>>
     }
-    /** The circuit of a key, made if it is new. */
-    readonly circuit: (key?: string) => Effect.Effect<Circuit>
-    /** Every circuit that exists. */
-    readonly circuits: Effect.Effect<ReadonlyArray<Circuit>>
-  }
->()("breakwater/CircuitBreaker") {
+  >()("breakwater/CircuitBreaker")
+{
   /** Throws `InvalidSettings` at once, not when the layer is built. */
   static readonly layer = (options: MakeOptions): Layer.Layer<CircuitBreaker> => {
     const checked = { ...options, settings: settings(options.settings) }
@@ -613,13 +615,12 @@ export class Circuits {
     readonly tuning: Tuning
     readonly events: Sink
     readonly maxKeys: number | undefined
-    readonly now: number
   }) {
     this.operation = options.operation
     this.current = options.tuning
     this.events = options.events
     this.maxKeys = options.maxKeys ?? 10_000
-    this.unkeyed = new Circuit(this, undefined, options.now)
+    this.unkeyed = new Circuit(this, undefined)
   }
 
   /** The tuning in force, for reads and commands. */
@@ -638,10 +639,10 @@ export class Circuits {
     this.keyed ??= new BoundedMap(this.maxKeys, (circuit, now) => circuit.mayForget(now))
     const known = this.keyed.get(key)
     if (known !== undefined) return known
-    const added = new Circuit(this, key, moment.now)
+    const added = new Circuit(this, key)
     if (this.keyed.add(key, added, moment.now)) return added
     // Full of circuits that must stay: what is left over is protected together.
-    this.overflow ??= new Circuit(this, overflowKey, moment.now)
+    this.overflow ??= new Circuit(this, overflowKey)
     return this.overflow
   }
 
@@ -657,15 +658,7 @@ export class Circuits {
     return this.unkeyed.wasUsed || shared.length === 0 ? [this.unkeyed, ...shared] : shared
   }
 
-  /** Runs an effect if its circuit admits it, and records the outcome. */
-  protect<A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    options: ProtectOptions<A, E> = {}
-  ): Effect.Effect<A, E | CircuitRejection, R> {
-    return Effect.withFiber((fiber) => this.run(self, this.current, options, Moment.of(fiber)))
-  }
-
-  /** `protect` for one run of an effect, with the tuning of its call and at its moment. */
+  /** Guards one run of an effect, with the tuning of its call and at its moment. */
   run<A, E, R>(
     self: Effect.Effect<A, E, R>,
     tuning: Tuning,
@@ -753,12 +746,23 @@ const maxSteps = 64
  * if each open time had passed, so that `Schedule.upTo` measures time spent
  * open. What it draws by chance is drawn once for each n.
  */
+// Many circuits stay open for the same time: one function does for all of them.
+const always = new BoundedMap<number, () => number>(64, () => true)
+
+const alwaysMillis = (millis: number): (() => number) => {
+  const known = always.get(millis)
+  if (known !== undefined) return known
+  const made = () => millis
+  always.add(millis, made, 0)
+  return made
+}
+
 const openMillisOf = (
   openDuration: Duration.Duration,
   schedule: Schedule.Schedule<unknown, number> | undefined
 ): ((opening: number) => number) => {
   const fixed = Duration.toMillis(openDuration)
-  if (schedule === undefined) return () => fixed
+  if (schedule === undefined) return alwaysMillis(fixed)
   const step = Effect.runSync(Schedule.toStep(schedule))
   const steps: Array<number> = []
   let now = 0
@@ -772,7 +776,7 @@ const openMillisOf = (
   return (opening) => steps[Math.min(opening, steps.length) - 1] ?? fixed
 }
 
-const maxOpenMillis = Duration.toMillis("1 day")
+const maxOpenMillis = /*#__PURE__*/ Duration.toMillis("1 day")
 
 /**
  * Makes a breaker whose circuits are closed. Throws `InvalidSettings`.
@@ -789,17 +793,14 @@ export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Servic
       findings: [{ path: "maxKeys", value: maxKeys, rule: `expected an integer from 1 to 1000000, got ${maxKeys}` }]
     })
   }
-  return Effect.gen(function* () {
-    const events = yield* ResilienceEvents
-    const clock = yield* Clock.Clock
-    const circuits = new Circuits({ operation, tuning, events, maxKeys, now: Monotonic.now(clock) })
-    return CircuitBreaker.of({
-      protect: (options) => {
-        const call = rules === undefined ? options : { ...options, rules: [...(options?.rules ?? []), ...rules] }
-        return (self) => circuits.protect(self, call)
-      },
-      circuit: (key) => Effect.withFiber((fiber) => Effect.succeed(circuits.ofUnsafe(key, Moment.of(fiber)))),
-      circuits: Effect.sync(() => circuits.allUnsafe())
-    })
-  })
+  return Effect.map(ResilienceEvents, (events) => service(new Circuits({ operation, tuning, events, maxKeys }), rules))
 }
+
+const service = (circuits: Circuits, rules: ReadonlyArray<Errors.Rule> | undefined): CircuitBreaker["Service"] => ({
+  protect: (options = {}) => {
+    const call = rules === undefined ? options : { ...options, rules: [...(options.rules ?? []), ...rules] }
+    return (self) => Effect.withFiber((fiber) => circuits.run(self, circuits.tuning, call, Moment.of(fiber)))
+  },
+  circuit: (key) => Effect.withFiber((fiber) => Effect.succeed(circuits.ofUnsafe(key, Moment.of(fiber)))),
+  circuits: Effect.sync(() => circuits.allUnsafe())
+})

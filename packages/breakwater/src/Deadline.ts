@@ -58,7 +58,7 @@ export interface Deadline {
  * @category references
  * @since 0.1.0
  */
-export const Current = Context.Reference<Deadline | undefined>("breakwater/Deadline", {
+export const Current = /*#__PURE__*/ Context.Reference<Deadline | undefined>("breakwater/Deadline", {
   defaultValue: () => undefined
 })
 
@@ -90,7 +90,7 @@ export const remainingUnsafe = (fiber: Fiber.Fiber<unknown, unknown>, now: numbe
  * @category accessors
  * @since 0.1.0
  */
-export const remaining: Effect.Effect<Option.Option<Duration.Duration>> = Effect.withFiber((fiber) => {
+export const remaining: Effect.Effect<Option.Option<Duration.Duration>> = /*#__PURE__*/ Effect.withFiber((fiber) => {
   const left = remainingUnsafe(fiber, Monotonic.now(fiber.getRef(Clock.Clock)))
   return Effect.succeed(left === Infinity ? Option.none() : Option.some(Duration.millis(Math.max(left, 0))))
 })

@@ -12,7 +12,7 @@
 import * as Clock from "effect/Clock"
 import type * as Fiber from "effect/Fiber"
 import * as Deadline from "./Deadline.ts"
-import type * as Errors from "./Errors.ts"
+import type * as Errors from "./Classification.ts"
 import * as Monotonic from "./Monotonic.ts"
 
 /**

@@ -17,14 +17,15 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import * as Decision from "./Decision.ts"
-import * as Errors from "./Errors.ts"
+import * as Errors from "./Classification.ts"
 import type * as latency from "./internal/latency.ts"
 import { LatencyRecorder } from "./internal/latency.ts"
 import type { Moment } from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import type * as Preset from "./Preset.ts"
 import { isResilienceError, type Reason, type ResilienceError, type TimeoutExceeded } from "./ResilienceError.ts"
-import { errorName, type ResilienceEvent, type Sink, timestamp } from "./ResilienceEvent.ts"
+import type { ResilienceEvent } from "./EventSchema.ts"
+import { errorName, type Sink, timestamp } from "./EventSink.ts"
 import type * as Retry from "./Retry.ts"
 import type * as Strategy from "./Strategy.ts"
 
@@ -152,6 +153,11 @@ export class Operation {
     this.circuits = circuits
   }
 
+  /** Where the strategy in force comes from. */
+  get source(): Preset.Source {
+    return this.resolved.source
+  }
+
   /** Changes the strategy in force. @internal */
   retuneUnsafe(resolved: Preset.Resolved): void {
     this.resolved = resolved
@@ -177,7 +183,7 @@ export class Operation {
       this.callFailed(exit.cause, startedAt, call, moment)
     }
     this.callLatency ??= new LatencyRecorder()
-    this.callLatency.record(moment.now, moment.now - startedAt)
+    this.callLatency.recordAt(moment.now, moment.now - startedAt)
   }
 
   private callFailed(cause: Cause.Cause<unknown>, startedAt: number, call: Ended, moment: Moment): void {
@@ -244,7 +250,7 @@ export class Operation {
   /** @internal */
   onSettled(millis: number, now: number): void {
     this.attemptLatency ??= new LatencyRecorder()
-    this.attemptLatency.record(now, millis)
+    this.attemptLatency.recordAt(now, millis)
   }
 
   /** @internal */

@@ -40,7 +40,7 @@ import * as Strategy from "./Strategy.ts"
  */
 export const OperationName = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9_]{0,63}$/u))
 
-const OperationOverrides = Schema.Record(OperationName, Strategy.BuiltIn)
+const OperationOverrides = /*#__PURE__*/ Schema.Record(OperationName, Strategy.BuiltIn)
 
 /**
  * Where a preset is meant to run.
@@ -48,7 +48,7 @@ const OperationOverrides = Schema.Record(OperationName, Strategy.BuiltIn)
  * @category schemas
  * @since 0.1.0
  */
-export const Environment = Schema.Literals(["development", "testing", "staging", "production"])
+export const Environment = /*#__PURE__*/ Schema.Literals(["development", "testing", "staging", "production"])
 
 /**
  * @category schemas
@@ -184,7 +184,7 @@ export const make = (name: string, input: Input): Preset =>
  * @category presets
  * @since 0.1.0
  */
-export const simple: Preset = make("simple", {
+export const simple: Preset = /*#__PURE__*/ make("simple", {
   description: "Balanced numbers that fit most uses",
   retryAttempts: 3,
   circuitBreakerThreshold: 5,
@@ -199,7 +199,7 @@ export const simple: Preset = make("simple", {
  * @category presets
  * @since 0.1.0
  */
-export const development: Preset = make("development", {
+export const development: Preset = /*#__PURE__*/ make("development", {
   description: "Fails fast, so that a developer sees what is wrong",
   retryAttempts: 2,
   circuitBreakerThreshold: 3,
@@ -215,7 +215,7 @@ export const development: Preset = make("development", {
  * @category presets
  * @since 0.1.0
  */
-export const production: Preset = make("production", {
+export const production: Preset = /*#__PURE__*/ make("production", {
   description: "Patient and reliable under production load",
   retryAttempts: 5,
   circuitBreakerThreshold: 10,

@@ -55,12 +55,13 @@ import * as Random from "effect/Random"
 import type * as Stream from "effect/Stream"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as Decision from "./Decision.ts"
-import * as Errors from "./Errors.ts"
+import * as Errors from "./Classification.ts"
 import type { Snapshot } from "./Operation.ts"
 import type * as Pipeline from "./Pipeline.ts"
 import * as Preset from "./Preset.ts"
 import type { Reason, ResilienceError } from "./ResilienceError.ts"
-import * as ResilienceEvent from "./ResilienceEvent.ts"
+import type { ResilienceEvent } from "./EventSchema.ts"
+import * as EventSink from "./EventSink.ts"
 import { type Configuration, type Own, Running, type Start } from "./Running.ts"
 import * as Settings from "./Settings.ts"
 import type * as Strategy from "./Strategy.ts"
@@ -121,7 +122,7 @@ export class Resilience extends Context.Service<
     /** One circuit, by operation or by `operation:key`. */
     readonly circuit: (name: string) => Effect.Effect<Option.Option<CircuitBreaker.Circuit>>
     /** What happens from now on. */
-    readonly events: Stream.Stream<ResilienceEvent.ResilienceEvent>
+    readonly events: Stream.Stream<ResilienceEvent>
   }
 >()("breakwater/Resilience") {
   /**
@@ -136,10 +137,9 @@ export class Resilience extends Context.Service<
     const { decisions, maxKeys, maxOperations } = bounds(options)
     return Layer.effectContext(
       Effect.gen(function* () {
-        const outer = yield* ResilienceEvent.ResilienceEvents
+        const outer = yield* EventSink.ResilienceEvents
         const clock = yield* Clock.Clock
-        const sink =
-          outer === Context.get(Context.empty(), ResilienceEvent.ResilienceEvents) ? ResilienceEvent.make() : outer
+        const sink = outer === Context.get(Context.empty(), EventSink.ResilienceEvents) ? EventSink.make() : outer
         const running = new Running(
           { preset, overlay, strategies: new Map(), isEnabled: true, retry: true, circuitBreaker: true },
           {
@@ -155,13 +155,13 @@ export class Resilience extends Context.Service<
           if (typeof start === "string") running.start(start, undefined, clock)
           else running.start(start.name, start.strategy, clock)
         }
-        return Context.make(Resilience, make(running, sink)).pipe(Context.add(ResilienceEvent.ResilienceEvents, sink))
+        return Context.make(Resilience, make(running, sink)).pipe(Context.add(EventSink.ResilienceEvents, sink))
       })
     )
   }
 }
 
-const make = (running: Running, sink: ResilienceEvent.Sink): Resilience["Service"] => ({
+const make = (running: Running, sink: EventSink.Sink): Resilience["Service"] => ({
   runUnsafe: (self, name, own, call, fiber) => running.run(self, name, own, call, fiber),
   configuration: Effect.sync(() => ({ ...running.configuration, version: running.version })),
   configure: (change) =>
@@ -169,16 +169,14 @@ const make = (running: Running, sink: ResilienceEvent.Sink): Resilience["Service
       running.configure(change(running.configuration))
       return running.version
     }),
-  operations: Effect.map(Clock.Clock, (clock) => running.operations(clock).map((each) => each.snapshotUnsafe(clock))),
+  operations: Effect.map(Clock.Clock, (clock) => running.operations().map((each) => each.snapshotUnsafe(clock))),
   operation: (name) =>
     Effect.map(Clock.Clock, (clock) =>
-      Option.map(Option.fromUndefinedOr(running.operation(name, clock)), (found) => found.snapshotUnsafe(clock))
+      Option.map(Option.fromUndefinedOr(running.operation(name)), (found) => found.snapshotUnsafe(clock))
     ),
-  decisions: Effect.map(Clock.Clock, (clock) => running.operations(clock).flatMap((each) => each.decisionsUnsafe())),
-  circuits: Effect.map(Clock.Clock, (clock) =>
-    running.operations(clock).flatMap((each) => each.circuits?.allUnsafe() ?? [])
-  ),
-  circuit: (name) => Effect.map(Clock.Clock, (clock) => Option.fromUndefinedOr(findCircuit(running, name, clock))),
+  decisions: Effect.sync(() => running.operations().flatMap((each) => each.decisionsUnsafe())),
+  circuits: Effect.sync(() => running.operations().flatMap((each) => each.circuits?.allUnsafe() ?? [])),
+  circuit: (name) => Effect.sync(() => Option.fromUndefinedOr(findCircuit(running, name))),
   events: sink.stream
 })
 
@@ -200,10 +198,10 @@ const bounds = ({ decisions = {}, maxKeys = 10_000, maxOperations = 20_000 }: La
   return { maxKeys, maxOperations, decisions: { capacity, sampleEvery } }
 }
 
-const findCircuit = (running: Running, name: string, clock: Clock.Clock): CircuitBreaker.Circuit | undefined => {
+const findCircuit = (running: Running, name: string): CircuitBreaker.Circuit | undefined => {
   const separator = name.indexOf(":")
   const [operation, key] = separator === -1 ? [name, undefined] : [name.slice(0, separator), name.slice(separator + 1)]
-  return running.operation(operation, clock)?.circuits?.findUnsafe(key)
+  return running.operation(operation)?.circuits?.findUnsafe(key)
 }
 
 /**
@@ -298,7 +296,7 @@ export const withResilience: {
     strategy: S,
     options?: CallOptions
   ): Effect.Effect<A, E | ResilienceError<ReasonOf<S>>, R | Resilience>
-} = dual(
+} = /*#__PURE__*/ dual(
   (args) => Effect.isEffect(args[0]),
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
@@ -333,7 +331,7 @@ export const withOperation: {
     operation: string,
     options?: CallOptions
   ): Effect.Effect<A, E | ResilienceError, R | Resilience>
-} = dual(
+} = /*#__PURE__*/ dual(
   (args) => Effect.isEffect(args[0]),
   <A, E, R>(
     self: Effect.Effect<A, E, R>,

@@ -51,7 +51,7 @@ import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import * as Errors from "./Errors.ts"
+import * as Errors from "./Classification.ts"
 import * as backoff from "./internal/backoff.ts"
 import * as Moment from "./Moment.ts"
 import { isResilienceError } from "./ResilienceError.ts"
@@ -66,7 +66,7 @@ import * as Settings_ from "./Settings.ts"
  * @category schemas
  * @since 0.1.0
  */
-export const Jitter = Schema.Literals(["none", "full", "equal", "decorrelated", "additive"])
+export const Jitter = /*#__PURE__*/ Schema.Literals(["none", "full", "equal", "decorrelated", "additive"])
 
 /**
  * @category models
@@ -286,7 +286,7 @@ export interface Options {
 export const retry: {
   (options?: Options): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(self: Effect.Effect<A, E, R>, options?: Options): Effect.Effect<A, E, R>
-} = dual(
+} = /*#__PURE__*/ dual(
   (args) => Effect.isEffect(args[0]),
   <A, E, R>(self: Effect.Effect<A, E, R>, { observer, rules, settings }: Options = {}) => {
     const prepared = prepare(settings)

@@ -14,14 +14,14 @@ import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as Decision from "./Decision.ts"
-import type * as Errors from "./Errors.ts"
+import type * as Errors from "./Classification.ts"
 import { BoundedMap } from "./internal/boundedMap.ts"
 import * as Monotonic from "./Monotonic.ts"
 import { Operation } from "./Operation.ts"
 import * as Pipeline from "./Pipeline.ts"
 import * as Preset from "./Preset.ts"
 import type { ResilienceError } from "./ResilienceError.ts"
-import type { Sink } from "./ResilienceEvent.ts"
+import type { Sink } from "./EventSink.ts"
 import * as Settings from "./Settings.ts"
 import * as Strategy from "./Strategy.ts"
 import type * as Tracing from "./Tracing.ts"
@@ -82,13 +82,25 @@ interface Prepared {
   readonly pipeline: Pipeline.Pipeline
 }
 
-/** An operation as it runs. */
-interface Entry {
-  readonly operation: Operation
+/** An operation with what it runs by. One object, so that a call touches little memory. */
+class Entry extends Operation {
   readonly own: Own
   pipeline: Pipeline.Pipeline
-  source: Preset.Source
   version: number
+
+  constructor(
+    name: string,
+    own: Own,
+    { pipeline, source, strategy }: Prepared & { readonly source: Preset.Source },
+    circuits: CircuitBreaker.Circuits | undefined,
+    version: number,
+    options: Options
+  ) {
+    super(name, { source, strategy }, circuits, options)
+    this.own = own
+    this.pipeline = pipeline
+    this.version = version
+  }
 }
 
 /**
@@ -109,7 +121,7 @@ export class Running {
   constructor(configuration: Configuration, options: Options) {
     this.options = options
     this.current = configuration
-    this.entries = new BoundedMap(options.maxOperations, ({ operation }, now) => operation.isAtRest(now))
+    this.entries = new BoundedMap(options.maxOperations, (entry, now) => entry.isAtRest(now))
   }
 
   get configuration(): Configuration {
@@ -138,12 +150,12 @@ export class Running {
     fiber: Fiber.Fiber<unknown, unknown>
   ): Effect.Effect<A, E | ResilienceError, R> {
     const entry = this.entries.get(name) ?? this.start(name, own, fiber.getRef(Clock.Clock))
-    if (entry.version !== this.changes) this.update(entry, fiber.getRef(Clock.Clock))
+    if (entry.version !== this.changes) this.update(entry)
     const pipeline =
       own === undefined || own === entry.own || entry.source === "operator"
         ? entry.pipeline
         : this.prepare(own).pipeline
-    return this.current.isEnabled ? pipeline.run(self, entry.operation, call, fiber) : self
+    return this.current.isEnabled ? pipeline.run(self, entry, call, fiber) : self
   }
 
   /** The operation of a name, started if it is new. */
@@ -151,54 +163,47 @@ export class Running {
     const canonical = Preset.canonicalName(name)
     const known = canonical === name ? undefined : this.entries.get(canonical)
     if (known !== undefined) return known
-    const entry = this.make(checkName(canonical), own, clock)
+    const entry = this.make(checkName(canonical), own)
     if (this.entries.add(canonical, entry, Monotonic.now(clock))) return entry
-    this.overflow ??= this.make(overflowName, undefined, clock)
+    this.overflow ??= this.make(overflowName, undefined)
     return this.overflow
   }
 
   /** A running operation by either of its names, up to date with the configuration. */
-  operation(name: string, clock: Clock.Clock): Operation | undefined {
+  operation(name: string): Operation | undefined {
     const entry = name === overflowName ? this.overflow : this.entries.get(Preset.canonicalName(name))
-    if (entry !== undefined && entry.version !== this.changes) this.update(entry, clock)
-    return entry?.operation
+    if (entry !== undefined && entry.version !== this.changes) this.update(entry)
+    return entry
   }
 
   /** Every operation, up to date with the configuration. */
-  operations(clock: Clock.Clock): ReadonlyArray<Operation> {
+  operations(): ReadonlyArray<Operation> {
     const entries = Array.from(this.entries.values())
     if (this.overflow !== undefined) entries.push(this.overflow)
     return entries.map((entry) => {
-      if (entry.version !== this.changes) this.update(entry, clock)
-      return entry.operation
+      if (entry.version !== this.changes) this.update(entry)
+      return entry
     })
   }
 
-  private make(name: string, own: Own, clock: Clock.Clock): Entry {
-    const { pipeline, source, strategy } = this.resolve(name, own)
-    const operation = new Operation(name, { source, strategy }, this.circuitsOf(name, pipeline, clock), this.options)
-    return { operation, own, pipeline, source, version: this.changes }
+  private make(name: string, own: Own): Entry {
+    const resolved = this.resolve(name, own)
+    return new Entry(name, own, resolved, this.circuitsOf(name, resolved.pipeline), this.changes, this.options)
   }
 
-  private update(entry: Entry, clock: Clock.Clock): void {
-    const { operation } = entry
-    const { pipeline, source, strategy } = this.resolve(operation.name, entry.own)
+  private update(entry: Entry): void {
+    const { pipeline, source, strategy } = this.resolve(entry.name, entry.own)
     entry.pipeline = pipeline
-    entry.source = source
     entry.version = this.changes
-    operation.retuneUnsafe({ source, strategy })
-    if (operation.circuits === undefined) operation.circuits = this.circuitsOf(operation.name, pipeline, clock)
-    else if (pipeline.tuning !== undefined) operation.circuits.retuneUnsafe(pipeline.tuning)
+    entry.retuneUnsafe({ source, strategy })
+    if (entry.circuits === undefined) entry.circuits = this.circuitsOf(entry.name, pipeline)
+    else if (pipeline.tuning !== undefined) entry.circuits.retuneUnsafe(pipeline.tuning)
   }
 
-  private circuitsOf(
-    operation: string,
-    { tuning }: Pipeline.Pipeline,
-    clock: Clock.Clock
-  ): CircuitBreaker.Circuits | undefined {
+  private circuitsOf(operation: string, { tuning }: Pipeline.Pipeline): CircuitBreaker.Circuits | undefined {
     if (tuning === undefined) return undefined
     const { events, maxKeys } = this.options
-    return new CircuitBreaker.Circuits({ operation, tuning, events, maxKeys, now: Monotonic.now(clock) })
+    return new CircuitBreaker.Circuits({ operation, tuning, events, maxKeys })
   }
 
   private resolve(name: string, own: Own): Prepared & { readonly source: Preset.Source } {

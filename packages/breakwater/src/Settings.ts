@@ -173,7 +173,7 @@ export const make = <Self, Input extends object>(
 const parseDuration = (value: unknown): Option.Option<Duration.Duration> =>
   typeof value === "number" && Number.isNaN(value) ? Option.none() : Duration.fromInput(value as Duration.Input)
 
-const format = SchemaIssue.makeFormatterStandardSchemaV1()
+const format = /*#__PURE__*/ SchemaIssue.makeFormatterStandardSchemaV1()
 
 const fromIssue = (issue: SchemaIssue.Issue, input: object): ReadonlyArray<Finding> =>
   format(issue).issues.map(({ message, path = [] }) => {

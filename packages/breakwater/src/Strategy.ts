@@ -36,7 +36,7 @@ import * as Duration from "effect/Duration"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
-import type * as Errors from "./Errors.ts"
+import type * as Errors from "./Classification.ts"
 import type { CircuitHalfOpen, CircuitIsolated, CircuitOpen, Reason, TimeoutExceeded } from "./ResilienceError.ts"
 import * as Retry from "./Retry.ts"
 import * as Settings_ from "./Settings.ts"
@@ -79,7 +79,7 @@ export interface Strategy<out Name extends string = string, out R extends Reason
  * @category schemas
  * @since 0.1.0
  */
-export const BuiltIn = Schema.Literals(["aggressive", "balanced", "conservative", "critical"])
+export const BuiltIn = /*#__PURE__*/ Schema.Literals(["aggressive", "balanced", "conservative", "critical"])
 
 /**
  * @category models

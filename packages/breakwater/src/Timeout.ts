@@ -62,7 +62,7 @@ const range = { minimum: "1 milli", maximum: "1 day" } as const
  * @category schemas
  * @since 0.1.0
  */
-export const Mode = Schema.Literals(["detach", "await"])
+export const Mode = /*#__PURE__*/ Schema.Literals(["detach", "await"])
 
 /**
  * @category models
@@ -150,7 +150,7 @@ export const attempt: {
     limit: Duration.Input,
     options?: Options
   ): Effect.Effect<A, E | ResilienceError<TimeoutExceeded>, R>
-} = dual(
+} = /*#__PURE__*/ dual(
   (args) => Effect.isEffect(args[0]),
   <A, E, R>(self: Effect.Effect<A, E, R>, limit: Duration.Input, options: Options = {}) =>
     run(self, Duration.toMillis(settings({ attempt: limit }).attempt), options)
@@ -172,7 +172,7 @@ export const total: {
     limit: Duration.Input,
     options?: Options
   ): Effect.Effect<A, E | ResilienceError<TimeoutExceeded>, R>
-} = dual(
+} = /*#__PURE__*/ dual(
   (args) => Effect.isEffect(args[0]),
   <A, E, R>(self: Effect.Effect<A, E, R>, limit: Duration.Input, options: Options = {}) => {
     const millis = Duration.toMillis(settings({ total: limit }).total)

@@ -40,4 +40,6 @@ export interface Tracing {
  * @category references
  * @since 0.1.0
  */
-export const Current = Context.Reference<Tracing | undefined>("breakwater/Tracing", { defaultValue: () => undefined })
+export const Current = /*#__PURE__*/ Context.Reference<Tracing | undefined>("breakwater/Tracing", {
+  defaultValue: () => undefined
+})

@@ -45,6 +45,9 @@ export const make = (now: number): Machine => ({
   version: 0
 })
 
+/** What every circuit starts with. One for all: closed circuits without a past share it. @internal */
+export const initial: Machine = make(-Infinity)
+
 /** @internal */
 export const state = (self: Machine): State => (self.isolation === undefined ? self.automatic._tag : "isolated")
 

@@ -1,7 +1,7 @@
 /**
  * Counts durations in log-linear buckets: 16 to each power of two, so that a
- * percentile is at most 1/16 too high. Takes space only for the powers that
- * occur.
+ * percentile is at most 1/16 too high. Takes space only for the range of powers
+ * that occur.
  */
 
 const linear = 16
@@ -23,7 +23,9 @@ export interface Percentiles {
 
 /** @internal */
 export class Histogram {
-  private readonly powers: Array<Uint32Array | undefined> = []
+  /** Buckets from index `first` on. */
+  private buckets: Array<number> = []
+  private first = 0
   private longest = 0
   count = 0
   sum = 0
@@ -33,47 +35,72 @@ export class Histogram {
     this.sum += millis
     if (millis > this.longest) this.longest = millis
     const units = Math.min(millis / unit, maxUnits) | 0
-    if (units < linear) return this.increment(0, Math.max(units, 0))
+    if (units < linear) return this.increment(Math.max(units, 0), 1)
     // Units in [2^p, 2^(p+1)) fall into `linear` equal buckets; the first power is 2^4 = linear.
     const power = 31 - Math.clz32(units)
-    this.increment(power - 3, (units >> (power - 4)) - linear)
+    this.increment((power - 3) * linear + (units >> (power - 4)) - linear, 1)
   }
 
-  /** All that this and another histogram have counted. */
-  plus(that: Histogram): Histogram {
-    const both = new Histogram()
-    both.count = this.count + that.count
-    both.sum = this.sum + that.sum
-    both.longest = Math.max(this.longest, that.longest)
-    for (const { powers } of [this, that]) {
-      powers.forEach((buckets, power) => buckets?.forEach((count, offset) => both.increment(power, offset, count)))
-    }
-    return both
+  /** Counts what another histogram has counted. */
+  absorb(that: Histogram): void {
+    this.count += that.count
+    this.sum += that.sum
+    this.longest = Math.max(this.longest, that.longest)
+    that.buckets.forEach((count, offset) => count > 0 && this.increment(that.first + offset, count))
+  }
+
+  /** Hands over what was counted, and starts from nothing. */
+  take(): Histogram {
+    const taken = new Histogram()
+    taken.buckets = this.buckets
+    taken.first = this.first
+    taken.longest = this.longest
+    taken.count = this.count
+    taken.sum = this.sum
+    this.buckets = []
+    this.longest = this.count = this.sum = 0
+    return taken
   }
 
   /** Upper bounds in milliseconds, 0 while nothing is recorded. */
   percentiles(): Percentiles {
-    const at = (fraction: number): number => {
-      let rank = Math.ceil(this.count * fraction)
-      if (rank === 0) return 0
-      for (let index = 0; index <= overflow; index++) {
-        rank -= this.powers[index >> 4]?.[index & (linear - 1)] ?? 0
-        if (rank <= 0) return index === overflow ? this.longest : Math.min(upperBound(index), this.longest)
+    const at = [0.5, 0.9, 0.95, 0.99].map((fraction) => Math.ceil(this.count * fraction))
+    const found: Array<number> = []
+    let seen = 0
+    for (let offset = 0; offset < this.buckets.length; offset++) {
+      seen += this.buckets[offset]!
+      while (found.length < at.length && seen >= at[found.length]! && seen > 0) {
+        const index = this.first + offset
+        found.push(index === overflow ? this.longest : Math.min(upperBound(index), this.longest))
       }
-      return this.longest
     }
-    return { p50: at(0.5), p90: at(0.9), p95: at(0.95), p99: at(0.99), max: this.longest }
+    const [p50 = 0, p90 = 0, p95 = 0, p99 = 0] = found
+    return { p50, p90, p95, p99, max: this.longest }
   }
 
-  private increment(power: number, offset: number, by = 1): void {
-    const buckets = (this.powers[power] ??= new Uint32Array(linear))
-    buckets[offset] = buckets[offset]! + by
+  private increment(index: number, by: number): void {
+    const { buckets, first } = this
+    const offset = index - first
+    if (offset >= 0 && offset < buckets.length) buckets[offset] = buckets[offset]! + by
+    else this.widen(index, by)
+  }
+
+  /** Makes room for a whole power of two. */
+  private widen(index: number, by: number): void {
+    const start = index - (index % linear)
+    const isFirst = this.buckets.length === 0
+    const first = isFirst ? start : Math.min(start, this.first)
+    const end = isFirst ? start + linear : Math.max(start + linear, this.first + this.buckets.length)
+    const wider = Array.from({ length: end - first }, (_, offset) => this.buckets[first + offset - this.first] ?? 0)
+    wider[index - first] = wider[index - first]! + by
+    this.buckets = wider
+    this.first = first
   }
 }
 
 /** In milliseconds, exclusive. */
 const upperBound = (index: number): number => {
   if (index < linear) return (index + 1) * unit
-  const power = (index >> 4) + 3
-  return (linear + (index & (linear - 1)) + 1) * 2 ** (power - 4) * unit
+  const power = Math.floor(index / linear) + 3
+  return (linear + (index % linear) + 1) * 2 ** (power - 4) * unit
 }
