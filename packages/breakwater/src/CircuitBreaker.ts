@@ -540,6 +540,8 @@ export interface ProtectOptions<A, E> {
  * @since 0.1.0
  */
 export interface Observer {
+  /** An attempt wants to be admitted. */
+  readonly onArrived: (moment: Moment.Moment) => void
   readonly onAdmitted: () => void
   /** An attempt ended, `millis` after it was admitted. */
   readonly onSettled: (millis: number, now: number) => void
@@ -671,6 +673,7 @@ export class Circuits {
     // falls, an admitted call is settled.
     return Effect.onExitPrimitive(
       Effect.suspend((): Effect.Effect<A, E | CircuitRejection, R> => {
+        observer?.onArrived(moment)
         const circuit = this.ofUnsafe(key, moment)
         const admission = circuit.admitUnsafe(tuning, moment)
         if (!isToken(admission)) return Effect.fail(admission)

@@ -39,6 +39,8 @@ export class Moment {
   private ownDeadline: Deadline.Deadline | undefined
   private knownClock: Clock.Clock | undefined
   private reading: number | undefined
+  /** When the call was first counted; `undefined` until then. */
+  startedAt: number | undefined
   /** What has failed in this call so far. */
   failedAttempts: ReadonlyArray<FailedAttempt> | undefined
 
@@ -47,6 +49,7 @@ export class Moment {
     this.ownDeadline = undefined
     this.knownClock = undefined
     this.reading = undefined
+    this.startedAt = undefined
     this.failedAttempts = undefined
   }
 

@@ -163,8 +163,10 @@ export class Operation {
     this.resolved = resolved
   }
 
-  /** @internal */
-  callStarted(): void {
+  /** The call is counted at its first attempt, in one step with watching how it ends. @internal */
+  onArrived(moment: Moment): void {
+    if (moment.startedAt !== undefined) return
+    moment.startedAt = moment.now
     this.calls++
   }
 

@@ -93,43 +93,34 @@ export const make = (
       const { classify, fallback, key } = call
       const rules = classify === undefined ? strategyRules : [classify, ...strategyRules]
       const moment = totalMillis === undefined ? Moment.of(fiber) : Moment.within(fiber, totalMillis)
+      const options = { operation: name, key, mode, rules, observer: operation }
       let guarded: Effect.Effect<A, E | ResilienceError, R> = self
       if (tracing !== undefined) guarded = tracing.attempt(guarded, { operation: name, key, strategy })
-      if (attemptMillis !== undefined) {
-        guarded = Timeout.run(guarded, attemptMillis, { operation: name, key, mode, observer: operation }, moment)
-      }
+      if (attemptMillis !== undefined) guarded = Timeout.run(guarded, attemptMillis, options, moment)
       guarded =
         circuits === undefined || tuning === undefined
           ? countAttempts(guarded, operation, moment)
-          : circuits.run(guarded, tuning, { key, rules, observer: operation }, moment)
-      if (retry) guarded = Retry.run(guarded, retry, { key, rules, observer: operation }, moment)
+          : circuits.run(guarded, tuning, options, moment)
+      if (retry) guarded = Retry.run(guarded, retry, options, moment)
       if (tracing !== undefined) guarded = tracing.call(guarded, { operation: name, key, strategy })
-      guarded = countCall(guarded, operation, { key, rules }, moment)
+      guarded = countCall(guarded, operation, options, moment)
       if (fallback !== undefined) guarded = fallBack(guarded, operation, call)
       return guarded
     }
   }
 }
 
+/** The call is counted by its first attempt; here its end is watched. */
 const countCall = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   operation: Operation,
   call: { readonly key: string | undefined; readonly rules: ReadonlyArray<Errors.Rule> },
   moment: Moment.Moment
-): Effect.Effect<A, E, R> => {
-  let startedAt: number | undefined
-  return Effect.onExitPrimitive(
-    Effect.suspend(() => {
-      startedAt = moment.now
-      operation.callStarted()
-      return self
-    }),
-    (exit) => {
-      if (startedAt !== undefined) operation.callEnded(exit, startedAt, call, moment)
-      return undefined
-    }
-  )
-}
+): Effect.Effect<A, E, R> =>
+  Effect.onExitPrimitive(self, (exit) => {
+    if (moment.startedAt !== undefined) operation.callEnded(exit, moment.startedAt, call, moment)
+    return undefined
+  })
 
 /** What the circuit does on the way, for a strategy that has none. */
 const countAttempts = <A, E, R>(
@@ -140,6 +131,7 @@ const countAttempts = <A, E, R>(
   let startedAt: number | undefined
   return Effect.onExitPrimitive(
     Effect.suspend(() => {
+      operation.onArrived(moment)
       startedAt = moment.now
       operation.onAdmitted()
       return self
