@@ -23,6 +23,8 @@ type Rule =
   | { readonly _tag: "timesRow"; readonly other: string }
   /** At most so many bytes. */
   | { readonly _tag: "bytes" }
+  /** At most so many milliseconds. */
+  | { readonly _tag: "millis" }
 
 export interface Bar {
   readonly row: string
@@ -32,6 +34,7 @@ export interface Bar {
 
 const times = (contestant: string): Rule => ({ _tag: "times", contestant })
 const bytes: Rule = { _tag: "bytes" }
+const millis: Rule = { _tag: "millis" }
 const KB = 1024
 
 /** Promises are awaited in an async loop, and effects run in a fiber. */
@@ -56,7 +59,10 @@ const bars: ReadonlyArray<Bar> = [
   { row: "memory of one idle operation", rule: bytes, limit: 2 * KB },
   { row: "memory of one idle breaker", rule: bytes, limit: KB },
   { row: "memory of 1,000,000 keys", rule: bytes, limit: 32 * KB * KB },
-  { row: "size beyond effect, minified and gzipped", rule: bytes, limit: 12 * KB }
+  { row: "size beyond effect, minified and gzipped", rule: bytes, limit: 12 * KB },
+  { row: "configuration, loading a preset", rule: millis, limit: 1 },
+  { row: "configuration, full resolution", rule: millis, limit: 10 },
+  { row: "configuration, validation", rule: millis, limit: 5 }
 ]
 
 export interface Verdict {
@@ -89,6 +95,8 @@ const measured = ({ row, rule }: Bar, find: (name: string, contestant: string) =
       return ours / find(rule.other, "breakwater")
     case "bytes":
       return ours
+    case "millis":
+      return ours / 1e6
   }
 }
 
@@ -102,6 +110,8 @@ const against = (rule: Rule): string => {
       return `× ${rule.other}`
     case "bytes":
       return "bytes"
+    case "millis":
+      return "ms"
   }
 }
 

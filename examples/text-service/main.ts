@@ -2,9 +2,24 @@
  * Runs the text service and drives traffic through it. See `--help`.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Cause, Console, Context, Data, Duration, Effect, Exit, Fiber, Layer, Redacted, Runtime } from "effect"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import {
+  Cause,
+  Console,
+  Context,
+  Data,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Queue,
+  Redacted,
+  Runtime,
+  Stream
+} from "effect"
 import { FetchHttpClient, HttpServer } from "effect/http"
-import { Preset, Resilience } from "breakwater"
+import { Configuration } from "breakwater"
 import { randomBytes } from "node:crypto"
 import * as Http from "./Http.ts"
 import { Model } from "./Model.ts"
@@ -26,18 +41,33 @@ const run = Effect.fnUntraced(function* (options: Options.Options) {
   const scripted = options.provider === undefined ? yield* startModelServer(options) : undefined
   const provider = options.provider ?? scripted!.provider
   const own = scripted !== undefined && options.preset === undefined ? strategies(options.speed) : undefined
-  const preset = Preset.builtIn[options.preset ?? "simple"]
   const operations = own === undefined ? names : names.map((name) => ({ name, strategy: own[name] }))
   const key = options.apiKey ?? Redacted.make(randomBytes(24).toString("base64url"))
 
   const app = Server.layer({ port: options.port, key }).pipe(
     Layer.provide(TextService.layer),
     Layer.provide(Model.layer(provider)),
-    Layer.provideMerge(Resilience.layer(preset, { operations })),
+    // Reads RESILIENCE_PRESET and the rest of the environment, and reads it again when the process is told to.
+    Layer.provideMerge(Configuration.layerReload(hangUps)),
+    Layer.provideMerge(Configuration.layer({ operations })),
+    Layer.provide(Configuration.layerDotEnv()),
+    Layer.provide(NodeServices.layer),
     Layer.provideMerge(FetchHttpClient.layer)
   )
   yield* demonstrate(options, key, scripted?.play).pipe(Effect.provide(app))
 }, Effect.scoped)
+
+/** `kill -HUP` asks a service to read its configuration again. */
+const hangUps = Stream.callback<void>((queue) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const onHangUp = () => void Queue.offerUnsafe(queue, undefined)
+      process.on("SIGHUP", onHangUp)
+      return onHangUp
+    }),
+    (onHangUp) => Effect.sync(() => process.off("SIGHUP", onHangUp))
+  )
+)
 
 const startModelServer = Effect.fnUntraced(function* (options: Options.Options) {
   const { baseUrl, play } = Context.get(

@@ -1,8 +1,18 @@
 /**
  * The rows that are measured in time. In every row the contestant `breakwater` is what the others are compared with.
  */
-import { Resilience, Retry, Strategy, Timeout, withResilience } from "breakwater"
-import { Context, Effect, Exit, Fiber } from "effect"
+import {
+  Preset,
+  Presets,
+  Resilience,
+  Resolution,
+  Retry,
+  Strategy,
+  Timeout,
+  Validation,
+  withResilience
+} from "breakwater"
+import { ConfigProvider, Context, DateTime, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import pRetry from "p-retry"
 import {
@@ -418,4 +428,46 @@ const manyOperations: TimeRow = {
   }
 }
 
-export const timeRows: ReadonlyArray<TimeRow> = [...alone, inFlight, rejection, ...failures, snapshots, manyOperations]
+// Configuration
+
+const environment = ConfigProvider.fromEnvRecord({
+  RESILIENCE_PRESET: "production",
+  RESILIENCE_CUSTOM_CONFIG: '{"retry_attempts":4,"operation_overrides":{"qa":"critical"}}'
+})
+
+const configured = (name: string, run: Effect.Effect<unknown, unknown, Presets.Presets>): TimeRow => ({
+  name: `configuration, ${name}`,
+  setup: async () => [
+    inFiber("breakwater", Context.add(await build(Presets.layer), ConfigProvider.ConfigProvider, environment), run)
+  ]
+})
+
+const configuration: ReadonlyArray<TimeRow> = [
+  configured(
+    "loading a preset",
+    Effect.map(
+      Effect.flatMap(Presets.Presets, (presets) => presets.get("production")),
+      ({ overlay, preset }) => Preset.resolve(preset, overlay, "translate")
+    )
+  ),
+  configured(
+    "full resolution",
+    Effect.flatMap(Resolution.read, (inputs) => Resolution.resolve(inputs, Resolution.noRuntime))
+  ),
+  configured(
+    "validation",
+    Effect.map(DateTime.now, (at) =>
+      Validation.validateText('{"retry_attempts":4,"operation_overrides":{"qa":"critical"}}', { level: "secure", at })
+    )
+  )
+]
+
+export const timeRows: ReadonlyArray<TimeRow> = [
+  ...alone,
+  inFlight,
+  rejection,
+  ...failures,
+  snapshots,
+  manyOperations,
+  ...configuration
+]
