@@ -69,7 +69,7 @@ export class Histogram {
     let seen = 0
     for (let offset = 0; offset < this.buckets.length; offset++) {
       seen += this.buckets[offset]!
-      while (found.length < at.length && seen >= at[found.length]! && seen > 0) {
+      while (found.length < at.length && seen >= at[found.length]!) {
         const index = this.first + offset
         found.push(index === overflow ? this.longest : Math.min(upperBound(index), this.longest))
       }
