@@ -111,6 +111,8 @@ export class Resilience extends Context.Service<
     readonly configuration: Effect.Effect<Configuration & { readonly version: number }>
     /** Changes the configuration at once and returns its version. Calls that run go through with the old one. */
     readonly configure: (change: (current: Configuration) => Configuration) => Effect.Effect<number>
+    /** Counts the strategies that were prepared. */
+    readonly prepared: Effect.Effect<number>
     /** Every running operation at this moment. */
     readonly operations: Effect.Effect<ReadonlyArray<Snapshot>>
     /** One running operation at this moment, by either of its names. */
@@ -169,6 +171,7 @@ const make = (running: Running, sink: EventSink.Sink): Resilience["Service"] => 
       running.configure(change(running.configuration))
       return running.version
     }),
+  prepared: Effect.sync(() => running.prepared),
   operations: Effect.map(Clock.Clock, (clock) => running.operations().map((each) => each.snapshotUnsafe(clock))),
   operation: (name) =>
     Effect.map(Clock.Clock, (clock) =>

@@ -117,6 +117,7 @@ export class Running {
   private valued = new WeakMap<Strategy.Strategy, Prepared>()
   private overflow: Entry | undefined = undefined
   private changes = 0
+  private preparations = 0
 
   constructor(configuration: Configuration, options: Options) {
     this.options = options
@@ -131,6 +132,11 @@ export class Running {
   /** Counts the changes of the configuration. */
   get version(): number {
     return this.changes
+  }
+
+  /** Counts the strategies that were prepared. Far more than there are operations: they are made for each call. */
+  get prepared(): number {
+    return this.preparations
   }
 
   /** Changes the configuration. Calls that run go through with the old one. */
@@ -217,6 +223,7 @@ export class Running {
   private prepare(chosen: Own): Prepared {
     const known = typeof chosen === "object" ? this.valued.get(chosen) : this.named.get(chosen ?? "default")
     if (known !== undefined) return known
+    this.preparations++
     const { circuitBreaker, overlay, preset, retry } = this.current
     const strategy = Preset.strategyOf(preset, overlay, chosen)
     const inForce: Strategy.Strategy = {
