@@ -184,6 +184,8 @@ export interface Snapshot {
   readonly failureCount: number
   readonly settings: Settings
   readonly counters: Counters
+  /** Time spent in each state since the circuit was made. */
+  readonly timeIn: Readonly<Record<State, Duration.Duration>>
   /** Time until a probe is let through: exact while open, an upper bound while half-open, else none. */
   readonly retryAfter: Option.Option<Duration.Duration>
   /** Wall time of the latest failure that counted, in milliseconds since 1970. For display. */
@@ -278,10 +280,14 @@ export class Circuit {
   private opened = 0
   private halfOpened = 0
   private closed = 0
+  /** When the state in force began, and the milliseconds spent in states before it. */
+  private stateSince: number
+  private spent: Record<State, number> | undefined = undefined
 
   /** @internal */
-  constructor(shared: Shared, key: string | undefined) {
+  constructor(shared: Shared, key: string | undefined, now: number) {
     this.shared = shared
+    this.stateSince = now
     this.key = key
     this.cell = Ref.makeUnsafe(machine.initial).ref
   }
@@ -312,6 +318,12 @@ export class Circuit {
 
   private set(next: circuit.Machine): void {
     this.cell.current = next
+  }
+
+  /** Milliseconds in each state, while the one in force is `state`. */
+  private timeIn(state: State, now: number): Record<State, number> {
+    const spent = this.spent ?? { closed: 0, open: 0, half_open: 0, isolated: 0 }
+    return { ...spent, [state]: spent[state] + now - this.stateSince }
   }
 
   /** Admits a call, or says why not. @internal */
@@ -365,6 +377,7 @@ export class Circuit {
     this.set(current)
     if (moves.length > 0) this.announce(moves, clock, now)
     const { automatic, isolation } = current
+    const { closed, half_open, isolated, open } = this.timeIn(machine.state(current), now)
     return {
       name: this.name,
       operation: this.shared.operation,
@@ -385,6 +398,12 @@ export class Circuit {
         opened: this.opened,
         halfOpened: this.halfOpened,
         closed: this.closed
+      },
+      timeIn: {
+        closed: Duration.millis(closed),
+        open: Duration.millis(open),
+        half_open: Duration.millis(half_open),
+        isolated: Duration.millis(isolated)
       },
       retryAfter:
         automatic._tag === "closed" ? Option.none() : Option.some(wholeMillis(machine.untilProbe(current, now))),
@@ -453,6 +472,10 @@ export class Circuit {
     exit?: Exit.Exit<unknown, unknown>
   ): void {
     for (const move of moves) {
+      if (move._tag !== "ProbeLapsed") {
+        this.spent = this.timeIn(move.from, now)
+        this.stateSince = now
+      }
       if (move._tag === "Opened") this.opened++
       else if (move._tag === "HalfOpened") this.halfOpened++
       else if (move._tag === "Closed") this.closed++
@@ -617,12 +640,13 @@ export class Circuits {
     readonly tuning: Tuning
     readonly events: Sink
     readonly maxKeys: number | undefined
+    readonly now: number
   }) {
     this.operation = options.operation
     this.current = options.tuning
     this.events = options.events
     this.maxKeys = options.maxKeys ?? 10_000
-    this.unkeyed = new Circuit(this, undefined)
+    this.unkeyed = new Circuit(this, undefined, options.now)
   }
 
   /** The tuning in force, for reads and commands. */
@@ -641,10 +665,10 @@ export class Circuits {
     this.keyed ??= new BoundedMap(this.maxKeys, (circuit, now) => circuit.mayForget(now))
     const known = this.keyed.get(key)
     if (known !== undefined) return known
-    const added = new Circuit(this, key)
+    const added = new Circuit(this, key, moment.now)
     if (this.keyed.add(key, added, moment.now)) return added
     // Full of circuits that must stay: what is left over is protected together.
-    this.overflow ??= new Circuit(this, overflowKey)
+    this.overflow ??= new Circuit(this, overflowKey, moment.now)
     return this.overflow
   }
 
@@ -796,7 +820,9 @@ export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Servic
       findings: [{ path: "maxKeys", value: maxKeys, rule: `expected an integer from 1 to 1000000, got ${maxKeys}` }]
     })
   }
-  return Effect.map(ResilienceEvents, (events) => service(new Circuits({ operation, tuning, events, maxKeys }), rules))
+  return Effect.zipWith(ResilienceEvents, Clock.Clock, (events, clock) =>
+    service(new Circuits({ operation, tuning, events, maxKeys, now: Monotonic.now(clock) }), rules)
+  )
 }
 
 const service = (circuits: Circuits, rules: ReadonlyArray<Errors.Rule> | undefined): CircuitBreaker["Service"] => ({

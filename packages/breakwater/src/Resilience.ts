@@ -172,14 +172,16 @@ const make = (running: Running, sink: EventSink.Sink): Resilience["Service"] => 
       return running.version
     }),
   prepared: Effect.sync(() => running.prepared),
-  operations: Effect.map(Clock.Clock, (clock) => running.operations().map((each) => each.snapshotUnsafe(clock))),
+  operations: Effect.map(Clock.Clock, (clock) => running.operations(clock).map((each) => each.snapshotUnsafe(clock))),
   operation: (name) =>
     Effect.map(Clock.Clock, (clock) =>
-      Option.map(Option.fromUndefinedOr(running.operation(name)), (found) => found.snapshotUnsafe(clock))
+      Option.map(Option.fromUndefinedOr(running.operation(name, clock)), (found) => found.snapshotUnsafe(clock))
     ),
-  decisions: Effect.sync(() => running.operations().flatMap((each) => each.decisionsUnsafe())),
-  circuits: Effect.sync(() => running.operations().flatMap((each) => each.circuits?.allUnsafe() ?? [])),
-  circuit: (name) => Effect.sync(() => Option.fromUndefinedOr(findCircuit(running, name))),
+  decisions: Effect.map(Clock.Clock, (clock) => running.operations(clock).flatMap((each) => each.decisionsUnsafe())),
+  circuits: Effect.map(Clock.Clock, (clock) =>
+    running.operations(clock).flatMap((each) => each.circuits?.allUnsafe() ?? [])
+  ),
+  circuit: (name) => Effect.map(Clock.Clock, (clock) => Option.fromUndefinedOr(findCircuit(running, name, clock))),
   events: sink.stream
 })
 
@@ -201,10 +203,10 @@ const bounds = ({ decisions = {}, maxKeys = 10_000, maxOperations = 20_000 }: La
   return { maxKeys, maxOperations, decisions: { capacity, sampleEvery } }
 }
 
-const findCircuit = (running: Running, name: string): CircuitBreaker.Circuit | undefined => {
+const findCircuit = (running: Running, name: string, clock: Clock.Clock): CircuitBreaker.Circuit | undefined => {
   const separator = name.indexOf(":")
   const [operation, key] = separator === -1 ? [name, undefined] : [name.slice(0, separator), name.slice(separator + 1)]
-  return running.operation(operation)?.circuits?.findUnsafe(key)
+  return running.operation(operation, clock)?.circuits?.findUnsafe(key)
 }
 
 /**

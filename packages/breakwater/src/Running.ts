@@ -156,7 +156,7 @@ export class Running {
     fiber: Fiber.Fiber<unknown, unknown>
   ): Effect.Effect<A, E | ResilienceError, R> {
     const entry = this.entries.get(name) ?? this.start(name, own, fiber.getRef(Clock.Clock))
-    if (entry.version !== this.changes) this.update(entry)
+    if (entry.version !== this.changes) this.update(entry, Monotonic.now(fiber.getRef(Clock.Clock)))
     const pipeline =
       own === undefined || own === entry.own || entry.source === "operator"
         ? entry.pipeline
@@ -169,47 +169,52 @@ export class Running {
     const canonical = Preset.canonicalName(name)
     const known = canonical === name ? undefined : this.entries.get(canonical)
     if (known !== undefined) return known
-    const entry = this.make(checkName(canonical), own)
-    if (this.entries.add(canonical, entry, Monotonic.now(clock))) return entry
-    this.overflow ??= this.make(overflowName, undefined)
+    const now = Monotonic.now(clock)
+    const entry = this.make(checkName(canonical), own, now)
+    if (this.entries.add(canonical, entry, now)) return entry
+    this.overflow ??= this.make(overflowName, undefined, now)
     return this.overflow
   }
 
   /** A running operation by either of its names, up to date with the configuration. */
-  operation(name: string): Operation | undefined {
+  operation(name: string, clock: Clock.Clock): Operation | undefined {
     const entry = name === overflowName ? this.overflow : this.entries.get(Preset.canonicalName(name))
-    if (entry !== undefined && entry.version !== this.changes) this.update(entry)
+    if (entry !== undefined && entry.version !== this.changes) this.update(entry, Monotonic.now(clock))
     return entry
   }
 
   /** Every operation, up to date with the configuration. */
-  operations(): ReadonlyArray<Operation> {
+  operations(clock: Clock.Clock): ReadonlyArray<Operation> {
     const entries = Array.from(this.entries.values())
     if (this.overflow !== undefined) entries.push(this.overflow)
     return entries.map((entry) => {
-      if (entry.version !== this.changes) this.update(entry)
+      if (entry.version !== this.changes) this.update(entry, Monotonic.now(clock))
       return entry
     })
   }
 
-  private make(name: string, own: Own): Entry {
+  private make(name: string, own: Own, now: number): Entry {
     const resolved = this.resolve(name, own)
-    return new Entry(name, own, resolved, this.circuitsOf(name, resolved.pipeline), this.changes, this.options)
+    return new Entry(name, own, resolved, this.circuitsOf(name, resolved.pipeline, now), this.changes, this.options)
   }
 
-  private update(entry: Entry): void {
+  private update(entry: Entry, now: number): void {
     const { pipeline, source, strategy } = this.resolve(entry.name, entry.own)
     entry.pipeline = pipeline
     entry.version = this.changes
     entry.retuneUnsafe({ source, strategy })
-    if (entry.circuits === undefined) entry.circuits = this.circuitsOf(entry.name, pipeline)
+    if (entry.circuits === undefined) entry.circuits = this.circuitsOf(entry.name, pipeline, now)
     else if (pipeline.tuning !== undefined) entry.circuits.retuneUnsafe(pipeline.tuning)
   }
 
-  private circuitsOf(operation: string, { tuning }: Pipeline.Pipeline): CircuitBreaker.Circuits | undefined {
+  private circuitsOf(
+    operation: string,
+    { tuning }: Pipeline.Pipeline,
+    now: number
+  ): CircuitBreaker.Circuits | undefined {
     if (tuning === undefined) return undefined
     const { events, maxKeys } = this.options
-    return new CircuitBreaker.Circuits({ operation, tuning, events, maxKeys })
+    return new CircuitBreaker.Circuits({ operation, tuning, events, maxKeys, now })
   }
 
   private resolve(name: string, own: Own): Prepared & { readonly source: Preset.Source } {

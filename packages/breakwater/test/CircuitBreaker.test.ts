@@ -889,3 +889,32 @@ describe("CircuitBreaker.layer", () => {
     }).pipe(Effect.provide(CircuitBreaker.CircuitBreaker.layer({ operation: "target", settings: quick })))
   )
 })
+
+describe("CircuitBreaker snapshots", () => {
+  it.effect("tell the time in each state, which adds up to the age of the circuit", () =>
+    Effect.gen(function* () {
+      const breaker = yield* CircuitBreaker.make({
+        operation: "target",
+        settings: { failureThreshold: 1, openDuration: "10 seconds" }
+      })
+      const circuit = yield* breaker.circuit()
+      yield* TestClock.adjust("3 seconds")
+      yield* Effect.exit(Effect.fail("down").pipe(breaker.protect()))
+      yield* TestClock.adjust("12 seconds")
+      const probe = yield* Effect.forkChild(Effect.sleep("2 seconds").pipe(breaker.protect()), { startImmediately: true })
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(probe)
+      yield* TestClock.adjust("1 second")
+      yield* circuit.isolate({ reason: "drill", expiresIn: "4 seconds" })
+      yield* TestClock.adjust("5 seconds")
+      const { timeIn } = yield* circuit.snapshot
+      assert.deepStrictEqual(timeIn, {
+        // Nobody looked when the isolation ended, so its time lasts until now.
+        closed: Duration.seconds(4),
+        open: Duration.seconds(12),
+        half_open: Duration.seconds(2),
+        isolated: Duration.seconds(5)
+      })
+    })
+  )
+})
