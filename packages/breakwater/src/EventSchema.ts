@@ -61,10 +61,10 @@ export const ResilienceEvent = Schema.Union([
   /** A timed out attempt did not end at once: `abandoned` of them are still ending. */
   event("AttemptAbandoned", { abandoned: Schema.Int }),
   circuitEvent("CircuitOpened", {
-    because: Schema.Literals(["failures", "probe_failed", "probe_lapsed"]),
+    because: Schema.Literals(["failures", "probe_failed", "probe_lapsed", "operator"]),
     /** Failures that led to it. */
     failures: Schema.Int,
-    /** The error of the latest of them; none for a probe that lapsed. */
+    /** The error of the latest of them; none for a probe that lapsed, and none if an operator opened it. */
     error: Schema.optional(Schema.String),
     openFor: Schema.DurationFromString
   }),

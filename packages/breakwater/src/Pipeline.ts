@@ -95,8 +95,8 @@ export const make = (
       const moment = totalMillis === undefined ? Moment.of(fiber) : Moment.within(fiber, totalMillis)
       const options = { operation: name, key, mode, rules, observer: operation }
       let guarded: Effect.Effect<A, E | ResilienceError, R> = self
-      if (tracing !== undefined) guarded = tracing.attempt(guarded, { operation: name, key, strategy })
       if (attemptMillis !== undefined) guarded = Timeout.run(guarded, attemptMillis, options, moment)
+      if (tracing !== undefined) guarded = tracing.attempt(guarded, { operation: name, key, strategy })
       guarded =
         circuits === undefined || tuning === undefined
           ? countAttempts(guarded, operation, moment)

@@ -1,0 +1,27 @@
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { withResilience } from "../../src/Resilience.ts"
+import * as Strategy from "../../src/Strategy.ts"
+
+export const fragile = Strategy.make("fragile", {
+  retry: { maxAttempts: 2, base: "10 millis", minDelay: 0, jitter: "none" },
+  circuitBreaker: { failureThreshold: 2, openDuration: "10 seconds" },
+  timeout: { attempt: "100 millis", total: "1 second" }
+})
+
+/** Calls that succeed, fail, are retried, time out, are rejected and fall back, in less than a second. */
+export const calls = Effect.gen(function* () {
+  yield* Effect.succeed("fine").pipe(withResilience(fragile, { operation: "summarize_text" }))
+  const down = Effect.fail(new Error("a secret")).pipe(
+    withResilience(fragile, { operation: "analyze_sentiment", key: "sk-live-0f3c2b7e", fallback: () => Effect.void })
+  )
+  yield* Effect.andThen(down, down)
+  yield* Effect.exit(Effect.never.pipe(withResilience(fragile, { operation: "answer_question" })))
+})
+
+/** The same under `TestClock`. */
+export const demo = Effect.gen(function* () {
+  const fiber = yield* Effect.forkChild(calls, { startImmediately: true })
+  yield* TestClock.adjust("5 seconds")
+  yield* Fiber.join(fiber)
+})
