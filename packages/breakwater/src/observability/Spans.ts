@@ -20,8 +20,8 @@
  * **Gotchas**
  *
  * - Provide it below `Resilience.layer`, which reads it once.
- * - An attempt whose limit passes ends as `interrupted`. Nothing tells its span
- *   whether the limit, the caller or a fiber of the program did it.
+ * - An attempt whose limit passes ends as `rejected`, although its effect may
+ *   still be cleaning up.
  * - Transitions outside of calls, such as those by an operator, are in no trace.
  * - A key appears as a hash unless `keys` says otherwise. The hash hides a key
  *   from a glance, not from someone who can guess it.
