@@ -32,7 +32,8 @@ const isShort = (gaps: ReadonlyArray<number>) => {
   assert.isBelow(gaps[Math.floor(gaps.length / 20)]!, 10, `${gaps.slice(0, 5).join(", ")} ms`)
 }
 
-describe("a benchmark beside other work", () => {
+// A machine that is busy with something else holds every loop up, so one of three tries has to do.
+describe("a benchmark beside other work", { retry: 2 }, () => {
   it.live("lets the event loop go on while it measures the hot path", () =>
     Effect.gen(function* () {
       const { run } = yield* Performance.Performance
