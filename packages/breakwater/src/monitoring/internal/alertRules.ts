@@ -19,7 +19,7 @@ import * as sliding from "./slidingRate.ts"
 import type { Signals } from "./usageFigures.ts"
 
 /** @internal */
-export interface BurnRate {
+interface BurnRate {
   /** How many times faster than the objective allows. */
   readonly factor: number
   readonly short: number

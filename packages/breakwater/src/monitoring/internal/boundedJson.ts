@@ -3,7 +3,7 @@
  */
 
 /** @internal */
-export type Json = null | boolean | number | string | ReadonlyArray<Json> | { readonly [key: string]: Json }
+type Json = null | boolean | number | string | ReadonlyArray<Json> | { readonly [key: string]: Json }
 
 /** @internal */
 export type JsonObject = { readonly [key: string]: Json }

@@ -9,7 +9,7 @@ import type { Configuration } from "../../Running.ts"
 import { overflow, type Watch } from "./healthWatch.ts"
 
 /** Durations in milliseconds. @internal */
-export interface Limits {
+interface Limits {
   readonly uncalledMillis: number
   readonly isolatedMillis: number
   /** For how long something that happened counts as happening. */

@@ -9,7 +9,7 @@ import type * as Operation from "../../Operation.ts"
 export const overflow = "(overflow)"
 
 /** Monotonic milliseconds throughout; `-Infinity`: not since it is watched. @internal */
-export interface Seen {
+interface Seen {
   /** First seen. */
   readonly since: number
   readonly calls: number

@@ -36,7 +36,7 @@ export interface Benchmark {
 }
 
 /** Whatever happens inside is seen by nobody: no subscriber, no tracer. @internal */
-export const unseen = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+const unseen = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   self.pipe(
     Effect.provideService(EventSink.ResilienceEvents, EventSink.make()),
     Effect.provideService(Tracing.Current, undefined)

@@ -5,7 +5,7 @@ import { hourly, share, spread } from "../../internal/trend.ts"
 import type { Event } from "./usageLog.ts"
 
 /** Below these all is well. @internal */
-export const limits = { errorRate: 0.05, averageLoad: 100, p95Load: 200 } as const
+const limits = { errorRate: 0.05, averageLoad: 100, p95Load: 200 } as const
 
 const none = "none"
 
