@@ -93,7 +93,8 @@ const transition = (event: ResilienceEvent.ResilienceEvent): Transition | undefi
       const because = {
         failures: `${event.failures} failures in a row`,
         probe_failed: "the probe failed",
-        probe_lapsed: "the probe did not answer in time"
+        probe_lapsed: "the probe did not answer in time",
+        operator: "an operator opened it"
       }[event.because]
       return {
         from: event.from,

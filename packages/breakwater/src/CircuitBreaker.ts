@@ -11,6 +11,7 @@
  *   fail with `CircuitHalfOpen`. The circuit closes at the
  *   `successThreshold`-th success and opens again as soon as that many can no
  *   longer succeed. A probe that does not answer in time counts as failed.
+ * - `trip` opens a circuit as if it had failed; it probes after its open time.
  * - Isolated: an operator holds the circuit open until `close`, or until the
  *   isolation expires. The states above go on underneath.
  * - One circuit per key, `maxKeys` at most. Circuits that are closed and at
@@ -230,6 +231,17 @@ export interface IsolateOptions {
 }
 
 /**
+ * What an operator says when opening a circuit.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TripOptions {
+  /** Time until the circuit probes. Default: its own open time. */
+  readonly openFor?: Duration.Input | undefined
+}
+
+/**
  * The error of a call that its circuit refused.
  *
  * @category models
@@ -297,9 +309,9 @@ export class Circuit {
     return this.key === undefined ? this.shared.operation : `${this.shared.operation}:${this.key}`
   }
 
-  /** Whether a call ever came here. @internal */
+  /** Whether a call or a command ever came here. @internal */
   get wasUsed(): boolean {
-    return this.admitted > 0 || this.rejected > 0
+    return this.admitted > 0 || this.rejected > 0 || this.cell.current.version > 0
   }
 
   private get inFlight(): number {
@@ -441,6 +453,12 @@ export class Circuit {
     )
   }
 
+  /** Opens the circuit, or opens it anew. It probes after the open time, as always. An isolation stays. */
+  trip(options: TripOptions = {}): Effect.Effect<void> {
+    const openMillis = options.openFor === undefined ? undefined : Duration.toMillis(options.openFor)
+    return this.command((settings, self, now) => machine.trip(settings, self, now, { openMillis }))
+  }
+
   /** Closes the circuit and ends an isolation. The memory of earlier openings stays. */
   get close(): Effect.Effect<void> {
     return this.command((settings, self, now) => machine.close(settings, self, now, { forget: false }))
@@ -452,6 +470,20 @@ export class Circuit {
       this.lastFailureTime = undefined
       return machine.close(settings, self, now, { forget: true })
     })
+  }
+
+  /** Counts from 0 again. Attempts that run stay counted. @internal */
+  resetCountersUnsafe(): void {
+    this.admitted = this.inFlight
+    this.rejected = 0
+    this.succeeded = 0
+    this.failed = 0
+    this.ignored = 0
+    this.interrupted = 0
+    this.stale = 0
+    this.opened = 0
+    this.halfOpened = 0
+    this.closed = 0
   }
 
   private command(

@@ -319,6 +319,27 @@ export class Operation {
     this.events.publishUnsafe(event)
   }
 
+  /** Counts from 0 again, circuits too. Calls that run stay counted; states and decisions stay. @internal */
+  resetUnsafe(): void {
+    this.calls = this.inFlight
+    this.succeeded = 0
+    this.failed = 0
+    this.failures = undefined
+    this.rejected = 0
+    this.rejections = undefined
+    this.interrupted = 0
+    this.fallbacks = 0
+    this.attempts = 0
+    this.retries = 0
+    this.exhausted = 0
+    this.timeouts = 0
+    this.callLatency = undefined
+    this.attemptLatency = undefined
+    this.lastSuccess = undefined
+    this.lastFailure = undefined
+    for (const circuit of this.circuits?.allUnsafe() ?? []) circuit.resetCountersUnsafe()
+  }
+
   /** No call runs and every circuit is at rest: forgetting it loses only its counters. @internal */
   isAtRest(now: number): boolean {
     return (

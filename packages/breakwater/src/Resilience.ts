@@ -117,6 +117,8 @@ export class Resilience extends Context.Service<
     readonly operations: Effect.Effect<ReadonlyArray<Snapshot>>
     /** One running operation at this moment, by either of its names. */
     readonly operation: (name: string) => Effect.Effect<Option.Option<Snapshot>>
+    /** Lets an operation count from 0 again, or all of them. Returns how many; states of circuits stay. */
+    readonly resetMetrics: (name?: string) => Effect.Effect<number>
     /** The decisions that are remembered, newest first for each operation. */
     readonly decisions: Effect.Effect<ReadonlyArray<Decision.Decision>>
     /** Every circuit. */
@@ -177,6 +179,13 @@ const make = (running: Running, sink: EventSink.Sink): Resilience["Service"] => 
     Effect.map(Clock.Clock, (clock) =>
       Option.map(Option.fromUndefinedOr(running.operation(name, clock)), (found) => found.snapshotUnsafe(clock))
     ),
+  resetMetrics: (name) =>
+    Effect.map(Clock.Clock, (clock) => {
+      const found = name === undefined ? running.operations(clock) : [running.operation(name, clock)]
+      const operations = found.filter((operation) => operation !== undefined)
+      for (const operation of operations) operation.resetUnsafe()
+      return operations.length
+    }),
   decisions: Effect.map(Clock.Clock, (clock) => running.operations(clock).flatMap((each) => each.decisionsUnsafe())),
   circuits: Effect.map(Clock.Clock, (clock) =>
     running.operations(clock).flatMap((each) => each.circuits?.allUnsafe() ?? [])

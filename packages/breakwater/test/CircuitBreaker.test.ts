@@ -534,6 +534,28 @@ describe("CircuitBreaker events", () => {
     }).pipe(provide)
   })
 
+  it.effect("say that an operator opened the circuit", () => {
+    const { events, provide } = recording()
+    return Effect.gen(function* () {
+      const breaker = yield* make()
+      const circuit = yield* breaker.circuit()
+      yield* circuit.trip({ openFor: "5 seconds" })
+      const refused = yield* Effect.flip(Effect.void.pipe(breaker.protect()))
+      assert.deepStrictEqual(refused.reason.retryAfter, Duration.seconds(5))
+      yield* TestClock.adjust("5 seconds")
+      yield* Effect.void.pipe(breaker.protect())
+      yield* circuit.trip()
+      assert.deepStrictEqual((yield* circuit.snapshot).retryAfter, Option.some(Duration.seconds(10)))
+      assert.deepInclude(events[0], {
+        _tag: "CircuitOpened",
+        because: "operator",
+        failures: 0,
+        error: undefined,
+        openFor: Duration.seconds(5)
+      })
+    }).pipe(provide)
+  })
+
   it.effect("say why and for how long", () => {
     const { events, provide } = recording()
     return Effect.gen(function* () {
@@ -901,7 +923,9 @@ describe("CircuitBreaker snapshots", () => {
       yield* TestClock.adjust("3 seconds")
       yield* Effect.exit(Effect.fail("down").pipe(breaker.protect()))
       yield* TestClock.adjust("12 seconds")
-      const probe = yield* Effect.forkChild(Effect.sleep("2 seconds").pipe(breaker.protect()), { startImmediately: true })
+      const probe = yield* Effect.forkChild(Effect.sleep("2 seconds").pipe(breaker.protect()), {
+        startImmediately: true
+      })
       yield* TestClock.adjust("2 seconds")
       yield* Fiber.join(probe)
       yield* TestClock.adjust("1 second")

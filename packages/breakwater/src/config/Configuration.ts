@@ -53,6 +53,8 @@ import { type LayerOptions, Resilience } from "../Resilience.ts"
 import { ResilienceEvents, timestamp } from "../ResilienceEvent.ts"
 import * as Settings from "../Settings.ts"
 import type * as Strategy from "../Strategy.ts"
+import * as Environment from "./Environment.ts"
+import * as Legacy from "./Legacy.ts"
 import * as Presets from "./Presets.ts"
 import * as Resolution from "./Resolution.ts"
 
@@ -176,7 +178,11 @@ export class Configuration extends Context.Service<
   }
 >()("breakwater/config/Configuration") {}
 
-const make = Effect.fnUntraced(function* (inputs: Resolution.Inputs, first: Resolution.Resolved) {
+const make = Effect.fnUntraced(function* (
+  inputs: Resolution.Inputs,
+  first: Resolution.Resolved,
+  read: Effect.Effect<Resolution.Inputs, Config.ConfigError>
+) {
   const resilience = yield* Resilience
   const presets = yield* Presets.Presets
   const events = yield* ResilienceEvents
@@ -257,7 +263,7 @@ const make = Effect.fnUntraced(function* (inputs: Resolution.Inputs, first: Reso
       ),
     reset: (by = {}) => change("reset", by, ({ inputs }) => resolve(inputs, Resolution.noRuntime)),
     reload: (by = {}) =>
-      change("reload", by, ({ runtime }) => Effect.flatMap(Resolution.read, (inputs) => resolve(inputs, runtime))),
+      change("reload", by, ({ runtime }) => Effect.flatMap(read, (inputs) => resolve(inputs, runtime))),
     rollback: (version, by = {}) =>
       change("rollback", by, () =>
         Effect.flatMap(Ref.get(history), (kept) => {
@@ -329,12 +335,51 @@ export const layer = (
           resilience.configure((current) => ({ ...current, isEnabled, retry, circuitBreaker }))
         )
       )
-      return Layer.effect(Configuration, make(inputs, resolved)).pipe(
+      return Layer.effect(Configuration, make(inputs, resolved, Resolution.read)).pipe(
         Layer.provideMerge(running),
         Layer.provideMerge(Resilience.layer(preset, { ...options, overlay }))
       )
     })
   ).pipe(Layer.provideMerge(Presets.layer))
+
+/**
+ * Holds the configuration of operations that the code has configured: the
+ * environment has no say, and a reload changes nothing. The presets are those
+ * that are provided, or else the built-in ones.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerCode: Layer.Layer<Configuration | Presets.Presets, never, Resilience> = Layer.effect(
+  Configuration,
+  Effect.gen(function* () {
+    const { overlay, preset, ...toggles } = yield* (yield* Resilience).configuration
+    const code: Presets.Entry = { key: preset.name.toLowerCase(), displayName: preset.name, preset, overlay }
+    const legacy = Legacy.decode({})
+    const inputs: Resolution.Inputs = {
+      preset: Option.none(),
+      customConfig: Option.none(),
+      legacy: {
+        ...legacy,
+        toggles: { enabled: toggles.isEnabled, retry: toggles.retry, circuitBreaker: toggles.circuitBreaker }
+      },
+      detection: Environment.undetected,
+      code
+    }
+    // Nothing of the environment is in it, so nothing of it can be wrong.
+    const first = yield* Effect.orDie(Resolution.resolve(inputs, Resolution.noRuntime))
+    return yield* make(inputs, first, Effect.succeed(inputs))
+  })
+).pipe(
+  Layer.provideMerge(
+    Layer.unwrap(
+      Effect.map(
+        Effect.serviceOption(Presets.Presets),
+        Option.match({ onNone: () => Presets.layer, onSome: (found) => Layer.succeed(Presets.Presets, found) })
+      )
+    )
+  )
+)
 
 /**
  * Reads variables of the process first, and those of a `.env` file that are not

@@ -306,7 +306,7 @@ export const detect = Effect.fnUntraced(function* ({ context }: DetectOptions = 
   const signals = weighing.collect(values, existing, context === "security")
   const verdict = weighing.weigh(signals)
   const metadata = context === "ai" && weighing.isOn(values.get("ENABLE_AI_CACHE")) ? { prefix: "ai-" } : {}
-  if (verdict === undefined) return { ...nothing, metadata }
+  if (verdict === undefined) return { ...undetected, metadata }
   const { agreeing, confidence, conflicting, winner } = verdict
   const { environment } = winner
   const parts = [describe(winner), ...counted(agreeing, "agree"), ...counted(conflicting, "contradict")]
@@ -323,7 +323,13 @@ export const detect = Effect.fnUntraced(function* ({ context }: DetectOptions = 
   }
 })
 
-const nothing: Omit<Detection, "metadata"> = {
+/**
+ * What is known about the environment where nothing points to one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const undetected: Detection = {
   environment: "unknown",
   confidence: 0.5,
   recommendedPreset: presetOf("unknown"),
@@ -331,7 +337,8 @@ const nothing: Omit<Detection, "metadata"> = {
   signals: [],
   winner: Option.none(),
   agreeing: [],
-  conflicting: []
+  conflicting: [],
+  metadata: {}
 }
 
 const counted = (signals: ReadonlyArray<Signal>, verb: string): ReadonlyArray<string> =>

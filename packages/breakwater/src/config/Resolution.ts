@@ -99,6 +99,8 @@ export interface Inputs {
   readonly customConfig: Option.Option<string>
   readonly legacy: Legacy.Legacy
   readonly detection: Environment.Detection
+  /** What the code says. Everything else is stronger. */
+  readonly code?: Presets.Entry | undefined
 }
 
 /**
@@ -140,7 +142,7 @@ export interface Effective {
  * @category models
  * @since 0.1.0
  */
-export type PresetSource = "runtime" | "RESILIENCE_PRESET" | "detected" | "default"
+export type PresetSource = "runtime" | "RESILIENCE_PRESET" | "detected" | "default" | "code"
 
 /**
  * The numbers in force.
@@ -207,7 +209,8 @@ export const resolve = (
     const warnings: Array<string> = []
 
     const [chosen, presetSource] = choose(inputs, runtime)
-    const preset = yield* presets.get(chosen).pipe(
+    const found = presetSource === "code" ? Effect.succeed(inputs.code!) : presets.get(chosen)
+    const preset = yield* found.pipe(
       Effect.catch((error) => {
         problems.push({
           variable: presetSource === "runtime" ? "preset" : "RESILIENCE_PRESET",
@@ -251,7 +254,10 @@ export const resolve = (
         nameOf: (field) => inputs.legacy.sources.get(CustomConfig.names[field]) ?? "legacy"
       })
     }
-    sources.push({ overlay: preset.overlay, nameOf: () => `preset ${preset.key}` })
+    sources.push({
+      overlay: preset.overlay,
+      nameOf: () => (presetSource === "code" ? "code" : `preset ${preset.key}`)
+    })
     if (problems.length > 0) return yield* new InvalidConfiguration({ problems })
 
     const overlay = merge(sources.map((source) => source.overlay))
@@ -267,9 +273,10 @@ export const resolve = (
     }
   })
 
-const choose = ({ detection, preset }: Inputs, runtime: Runtime): readonly [string, PresetSource] => {
+const choose = ({ code, detection, preset }: Inputs, runtime: Runtime): readonly [string, PresetSource] => {
   if (runtime.preset !== undefined) return [runtime.preset, "runtime"]
   if (Option.isSome(preset)) return [preset.value.trim(), "RESILIENCE_PRESET"]
+  if (code !== undefined) return [code.key, "code"]
   return detection.confidence >= minimumConfidence ? [detection.recommendedPreset, "detected"] : ["simple", "default"]
 }
 

@@ -74,7 +74,7 @@ export type State = Automatic["_tag"] | "isolated"
 export type Move = { readonly version: number; readonly from: State } & (
   | {
       readonly _tag: "Opened"
-      readonly because: "failures" | "probe_failed" | "probe_lapsed"
+      readonly because: "failures" | "probe_failed" | "probe_lapsed" | "operator"
       readonly failures: number
       readonly openMillis: number
     }

@@ -7,6 +7,8 @@
  *   HalfOpen ──successThreshold probes succeed──> Closed
  *   HalfOpen ──so many probes fail or lapse that they no longer can──> Open
  *
+ *   Any ──operator trips──> Open
+ *
  * An operator's isolation lies over these states and ends by itself; the states
  * go on underneath. `generation` fences outcomes: one that was admitted in an
  * older generation, or whose probe has lapsed, changes nothing.
@@ -286,6 +288,40 @@ export const isolate = (settings: Settings, self: Machine, now: number, isolatio
   const [moves, next] = advance(settings, self, now)
   const [isolated, after] = move(next, { _tag: "Isolated", isolation }, { isolation })
   return [undefined, [...moves, isolated], after]
+}
+
+/**
+ * Opens the circuit, or opens it anew, for as long as told or as it would stay
+ * open by itself. It does not count as an opening of its own: open times do not
+ * grow by it. An isolation stays.
+ *
+ * @internal
+ */
+export const trip = (
+  settings: Settings,
+  self: Machine,
+  now: number,
+  options: { readonly openMillis: number | undefined }
+): Step<void> => {
+  const [moves, next] = advance(settings, self, now)
+  const { backoff, generation } = next.automatic
+  const openMillis = options.openMillis ?? settings.openMillis(Math.max(backoff.openings, 1))
+  const counted = failures(next)
+  const [opened, after] = move(
+    next,
+    { _tag: "Opened", because: "operator", failures: counted, openMillis },
+    {
+      automatic: {
+        _tag: "open",
+        generation: generation + 1,
+        backoff: { openings: backoff.openings, openMillis },
+        since: now,
+        until: now + openMillis,
+        failures: counted
+      }
+    }
+  )
+  return [undefined, [...moves, opened], after]
 }
 
 /** Closes the circuit and ends an isolation. Keeps the backoff, unless asked to forget it. @internal */

@@ -193,7 +193,8 @@ export const View = Wire.snakeCase("Decision", {
       version: Schema.Int,
       failureCount: Schema.Int,
       failureThreshold: Schema.Int,
-      secondsInState: Schema.Finite,
+      /** `null` for a circuit that has never moved. */
+      secondsInState: Schema.NullOr(Schema.Finite),
       secondsUntilProbe: Schema.Finite,
       isolatedBecause: Schema.NullOr(Schema.String)
     })
@@ -236,7 +237,7 @@ export const view = (decision: Decision.Decision): View => ({
           version: decision.circuit.version,
           failureCount: decision.circuit.failureCount,
           failureThreshold: decision.circuit.failureThreshold,
-          secondsInState: decision.circuit.since / 1000,
+          secondsInState: Number.isFinite(decision.circuit.since) ? decision.circuit.since / 1000 : null,
           secondsUntilProbe: decision.circuit.untilProbe / 1000,
           isolatedBecause: decision.circuit.isolatedBecause ?? null
         },

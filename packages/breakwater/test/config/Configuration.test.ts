@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Configuration, Errors, Resilience, Resolution, withOperation } from "breakwater"
+import { Configuration, Errors, Preset, Resilience, Resolution, withOperation } from "breakwater"
 
 const environment = (variables: Record<string, string>) =>
   Layer.succeed(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(variables))
@@ -267,5 +267,37 @@ describe("a change of the configuration", () => {
         )
       )
     )
+  )
+})
+
+describe("the configuration of the code", () => {
+  const code = Configuration.layerCode.pipe(
+    Layer.provideMerge(
+      Resilience.layer(Preset.production, { overlay: { retryAttempts: 2 }, operations: ["translate"] })
+    ),
+    Layer.provideMerge(environment({ RESILIENCE_PRESET: "development", RETRY_MAX_ATTEMPTS: "9" }))
+  )
+
+  it.effect("is what the operations run with, and the environment has no say", () =>
+    Effect.gen(function* () {
+      const configuration = yield* Configuration.Configuration
+      const { preset, presetSource } = yield* configuration.current
+      assert.deepStrictEqual([preset.key, presetSource], ["production", "code"])
+      assert.deepStrictEqual(yield* inForce("retry_attempts"), [2, "code"])
+      assert.deepStrictEqual(yield* inForce("circuit_breaker_threshold"), [10, "preset production"])
+      assert.deepStrictEqual((yield* configuration.reload()).diff, [])
+    }).pipe(Effect.provide(code))
+  )
+
+  it.effect("comes back when operators' changes are dropped", () =>
+    Effect.gen(function* () {
+      const configuration = yield* Configuration.Configuration
+      yield* configuration.apply({ preset: "simple" })
+      assert.deepStrictEqual(yield* inForce("retry_attempts"), [3, "preset simple"])
+      yield* configuration.reset()
+      assert.deepStrictEqual(yield* inForce("retry_attempts"), [2, "code"])
+      const { strategy } = Option.getOrThrow(yield* (yield* Resilience).operation("translate"))
+      assert.strictEqual(strategy, "conservative")
+    }).pipe(Effect.provide(code))
   )
 })

@@ -16,6 +16,7 @@ type Step = { readonly at: number } & (
   | { readonly admit: string }
   | { readonly end: string; readonly as: Outcome }
   | { readonly isolate: number }
+  | { readonly trip: number | undefined }
   | { readonly close: "keep" | "forget" }
   | { readonly look: true }
 )
@@ -25,6 +26,7 @@ const success = (at: number, call: string): Step => ({ at, end: call, as: "Succe
 const failure = (at: number, call: string): Step => ({ at, end: call, as: "Failure" })
 const ignored = (at: number, call: string): Step => ({ at, end: call, as: "Ignored" })
 const isolate = (at: number, until: number): Step => ({ at, isolate: until })
+const trip = (at: number, openMillis?: number): Step => ({ at, trip: openMillis })
 const close = (at: number): Step => ({ at, close: "keep" })
 const reset = (at: number): Step => ({ at, close: "forget" })
 const look = (at: number): Step => ({ at, look: true })
@@ -86,6 +88,10 @@ const take = (
   if ("isolate" in step) {
     const isolation = { reason: "maintenance", actor: undefined, until: step.isolate }
     const [, moves, next] = machine.isolate(settings, self, step.at, isolation)
+    return ["", moves, next]
+  }
+  if ("trip" in step) {
+    const [, moves, next] = machine.trip(settings, self, step.at, { openMillis: step.trip })
     return ["", moves, next]
   }
   if ("close" in step) {
@@ -391,6 +397,60 @@ describe("circuitMachine", () => {
       assert.deepStrictEqual(
         play(settings, [admit(0, "a"), failure(0, "a"), close(1), admit(2, "b"), failure(2, "b")]).moves,
         []
+      )
+    })
+
+    it("trips a closed circuit, which probes after its open time", () => {
+      assert.deepStrictEqual(
+        play(settings, [admit(0, "a"), trip(10), failure(20, "a"), admit(509, "b"), admit(510, "c"), success(520, "c")])
+          .lines,
+        [
+          "a admitted",
+          "1 closed Opened operator 0 for 500",
+          "a stale",
+          "b rejected open 1",
+          "c admitted | 2 open HalfOpened",
+          "c counted | 3 half_open Closed probes_succeeded"
+        ]
+      )
+    })
+
+    it("trips for as long as told, also a circuit that is open or half-open", () => {
+      assert.deepStrictEqual(
+        play(settings, [...failing(0), trip(100, 1_000), admit(1_099, "a"), admit(1_100, "b")]).lines.slice(4),
+        ["2 open Opened operator 2 for 1000", "a rejected open 1", "b admitted | 3 open HalfOpened"]
+      )
+      assert.deepStrictEqual(
+        play(settings, [...failing(0), admit(500, "a"), trip(510), success(520, "a"), admit(1_009, "b")]).lines.slice(
+          5
+        ),
+        ["3 half_open Opened operator 0 for 500", "a stale", "b rejected open 1"]
+      )
+    })
+
+    it("trips underneath an isolation, which stays", () => {
+      assert.deepStrictEqual(
+        play(settings, [isolate(0, 100), trip(10), admit(20, "a"), admit(100, "b"), admit(510, "c")]).lines.slice(1),
+        [
+          "2 isolated Opened operator 0 for 500",
+          "a isolated 80",
+          "b rejected open 410 | 3 isolated IsolationEnded to open",
+          "c admitted | 4 open HalfOpened"
+        ]
+      )
+    })
+
+    it("does not make open times grow by tripping", () => {
+      const growing = { ...settings, openMillis: (opening: number) => 100 * 2 ** (opening - 1) }
+      assert.deepStrictEqual(
+        play(growing, [trip(0), trip(1), admit(101, "a"), failure(101, "a"), trip(102, 50)]).moves.map(tell),
+        [
+          "1 closed Opened operator 0 for 100",
+          "2 open Opened operator 0 for 100",
+          "3 open HalfOpened",
+          "4 half_open Opened probe_failed 1 for 100",
+          "5 open Opened operator 1 for 50"
+        ]
       )
     })
 
