@@ -19,7 +19,6 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
 import * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
@@ -28,92 +27,27 @@ import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as HttpApiSecurity from "effect/http-api/HttpApiSecurity"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
-import { orNull, Seconds, snakeCase, Timestamp } from "../Wire.ts"
+import { snakeCase, Timestamp } from "../Wire.ts"
 import * as AdminError from "./AdminError.ts"
+import * as Audit from "./Audit.ts"
+import { operation } from "./Endpoint.ts"
+import { CircuitsGroup } from "./groups/CircuitsGroup.ts"
+import { ConfigurationGroup } from "./groups/ConfigurationGroup.ts"
+import { DecisionsGroup } from "./groups/DecisionsGroup.ts"
+import { EventsGroup } from "./groups/EventsGroup.ts"
+import { HealthDetailsGroup } from "./groups/HealthDetailsGroup.ts"
+import { MetricsGroup } from "./groups/MetricsGroup.ts"
+import { MonitoringGroup } from "./groups/MonitoringGroup.ts"
+import { ifMatch, optionalReason } from "./groups/parameters.ts"
+import { OperationsGroup } from "./groups/OperationsGroup.ts"
+import { PerformanceGroup } from "./groups/PerformanceGroup.ts"
+import { PresetsGroup } from "./groups/PresetsGroup.ts"
+import { TemplatesGroup } from "./groups/TemplatesGroup.ts"
+import { ValidationGroup } from "./groups/ValidationGroup.ts"
+import { BreakerDetails, BreakerList, BreakerReset } from "./Shapes.ts"
 
-/**
- * What a key may do. Each scope includes those before it.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const Scope = Schema.Literals(["read", "operate", "admin"])
-
-/**
- * @category models
- * @since 0.1.0
- */
-export type Scope = typeof Scope.Type
-
-/**
- * The facts about an endpoint that are not part of its shape.
- *
- * @category annotations
- * @since 0.1.0
- */
-export class Operation extends Context.Service<
-  Operation,
-  {
-    /** The OpenAPI operation id, and `context.endpoint` of errors. */
-    readonly endpoint: string
-    /** `context.operation` of errors. */
-    readonly operation: string
-    readonly scope: Scope
-  }
->()("breakwater/http-api/AdminApi/Operation") {}
-
-const operation = (
-  endpoint: string,
-  tag: string,
-  options: { readonly summary: string; readonly scope?: Scope; readonly optionalBody?: boolean }
-): Context.Context<never> => {
-  const scope = options.scope ?? "read"
-  return OpenApi.annotations({
-    identifier: endpoint,
-    summary: options.summary,
-    transform: (op) => ({
-      ...op,
-      "x-scope": scope,
-      ...(options.optionalBody === true ? { requestBody: { ...op["requestBody"], required: false } } : {})
-    })
-  }).pipe(Context.add(Operation, { endpoint, operation: tag, scope })) as Context.Context<never>
-}
-
-/**
- * What the calls of an operation came to. Rates are in percent of
- * `total_calls`, with two decimals, and 0 while there was no call.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const Metrics = snakeCase("Metrics", {
-  totalCalls: Schema.Int,
-  successfulCalls: Schema.Int,
-  /** Ended with an error of the dependency, or refused or cut short by us. */
-  failedCalls: Schema.Int,
-  retryAttempts: Schema.Int,
-  circuitBreakerOpens: Schema.Int,
-  circuitBreakerHalfOpens: Schema.Int,
-  circuitBreakerCloses: Schema.Int,
-  successRate: Schema.Finite,
-  failureRate: Schema.Finite,
-  lastFailure: orNull(Timestamp),
-  lastSuccess: orNull(Timestamp)
-})
-
-/**
- * @category models
- * @since 0.1.0
- */
-export type Metrics = typeof Metrics.Type
-
-/**
- * The state of a circuit.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const CircuitState = Schema.Literals(["closed", "open", "half_open", "isolated"])
+export { Operation, Scope } from "./Endpoint.ts"
+export { BreakerDetails, BreakerList, BreakerReset, BreakerSummary, CircuitState, Metrics } from "./Shapes.ts"
 
 /**
  * The resilience of the process in one word. A circuit that is open, or held
@@ -142,99 +76,6 @@ export const Health = snakeCase("Health", {
 export type Health = typeof Health.Type
 
 /**
- * One circuit in the list.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const BreakerSummary = snakeCase("BreakerSummary", {
-  state: CircuitState,
-  failureCount: Schema.Int,
-  /** The same as `failure_threshold`. */
-  threshold: Schema.Int,
-  failureThreshold: Schema.Int,
-  recoveryTimeout: Seconds,
-  lastFailure: orNull(Timestamp),
-  metrics: Metrics
-})
-
-/**
- * @category models
- * @since 0.1.0
- */
-export type BreakerSummary = typeof BreakerSummary.Type
-
-/**
- * Every circuit by name.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const BreakerList = snakeCase("BreakerList", {
-  circuitBreakers: Schema.Record(Schema.String, BreakerSummary),
-  totalCount: Schema.Int,
-  /** Circuits that are closed. */
-  healthyCount: Schema.Int,
-  /** Circuits that are open, or held open by an operator. */
-  openCount: Schema.Int
-})
-
-/**
- * @category models
- * @since 0.1.0
- */
-export type BreakerList = typeof BreakerList.Type
-
-const detailFields = {
-  name: Schema.String,
-  state: CircuitState,
-  /** Counts the transitions: the value of `ETag`. */
-  version: Schema.Int,
-  failureCount: Schema.Int,
-  failureThreshold: Schema.Int,
-  recoveryTimeout: Seconds,
-  lastFailureTime: orNull(Timestamp),
-  /** When the circuit lets the next probe through: exact while open, the latest time while half-open. */
-  retryAt: orNull(Timestamp),
-  retryAfterSeconds: orNull(Seconds),
-  metrics: Metrics
-} as const
-
-/**
- * One circuit.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const BreakerDetails = snakeCase("BreakerDetails", detailFields)
-
-/**
- * @category models
- * @since 0.1.0
- */
-export type BreakerDetails = typeof BreakerDetails.Type
-
-/**
- * What a reset did, and the circuit after it.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const BreakerReset = snakeCase("BreakerReset", {
-  message: Schema.String,
-  previousState: CircuitState,
-  newState: CircuitState,
-  resetTimestamp: Timestamp,
-  ...detailFields
-})
-
-/**
- * @category models
- * @since 0.1.0
- */
-export type BreakerReset = typeof BreakerReset.Type
-
-/**
  * Lets a request in whose key has the scope that its endpoint needs.
  *
  * @category middleware
@@ -256,7 +97,15 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization>()(
  * @since 0.1.0
  */
 export class Failures extends HttpApiMiddleware.Service<Failures>()("breakwater/http-api/AdminApi/Failures", {
-  error: [AdminError.validation, AdminError.requestTooLarge, AdminError.unsupportedMediaType, AdminError.infrastructure]
+  error: [
+    AdminError.validation,
+    AdminError.requestTooLarge,
+    AdminError.unsupportedMediaType,
+    AdminError.misdirectedRequest,
+    AdminError.headersTooLarge,
+    AdminError.infrastructure,
+    AdminError.serviceUnavailable
+  ]
 }) {}
 
 /**
@@ -296,11 +145,8 @@ export class CircuitBreakersGroup extends HttpApiGroup.make("circuitBreakers").a
   ),
   HttpApiEndpoint.post("reset", "/circuit-breakers/:breaker_name/reset", {
     params: { breaker_name: Schema.String },
-    headers: { "if-match": Schema.optionalKey(Schema.String) },
-    payload: [
-      HttpApiSchema.NoContent,
-      Schema.Struct({ reason: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200))) })
-    ],
+    headers: ifMatch,
+    payload: optionalReason,
     success: BreakerReset,
     error: [AdminError.businessLogic, AdminError.preconditionFailed]
   }).annotateMerge(
@@ -313,13 +159,32 @@ export class CircuitBreakersGroup extends HttpApiGroup.make("circuitBreakers").a
 ) {}
 
 /**
+ * The audit log. A key that may only read sees it: it holds ids of keys and
+ * reasons, and whoever watches a circuit wants to know who opened it.
+ *
+ * @category groups
+ * @since 0.1.0
+ */
+export class AuditGroup extends HttpApiGroup.make("audit").add(
+  HttpApiEndpoint.get("recent", "/audit", {
+    query: { limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000 }))) },
+    success: Schema.Array(Audit.Entry)
+  }).annotateMerge(
+    operation("get_audit_log", "audit_log_retrieval", { summary: "Who wrote what, newest first. limit: 1 to 1,000." })
+  )
+) {}
+
+/**
  * The admin API.
  *
  * @category api
  * @since 0.1.0
  */
 export class AdminApi extends HttpApi.make("breakwater-admin")
-  .add(HealthGroup, CircuitBreakersGroup)
+  .add(HealthGroup, CircuitBreakersGroup, AuditGroup)
+  .add(ConfigurationGroup, PresetsGroup, TemplatesGroup, ValidationGroup)
+  .add(HealthDetailsGroup, MetricsGroup, OperationsGroup, CircuitsGroup)
+  .add(DecisionsGroup, EventsGroup, MonitoringGroup, PerformanceGroup)
   .middleware(Authorization)
   .middleware(Failures)
   .prefix("/internal/resilience")

@@ -73,12 +73,35 @@ export class UnsupportedMediaTypeError extends Schema.TaggedError<UnsupportedMed
   "breakwater/UnsupportedMediaTypeError"
 )("UnsupportedMediaTypeError", fields) {}
 
+/**
+ * The request was sent to a name that this server does not answer to.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MisdirectedRequestError extends Schema.TaggedError<MisdirectedRequestError>(
+  "breakwater/MisdirectedRequestError"
+)("MisdirectedRequestError", fields) {}
+
+/**
+ * The headers of the request are larger than 16 KB.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class HeadersTooLargeError extends Schema.TaggedError<HeadersTooLargeError>("breakwater/HeadersTooLargeError")(
+  "HeadersTooLargeError",
+  fields
+) {}
+
 const own = Schema.Union([
   NotFoundError,
   MethodNotAllowedError,
   ConflictError,
   PreconditionFailedError,
-  UnsupportedMediaTypeError
+  UnsupportedMediaTypeError,
+  MisdirectedRequestError,
+  HeadersTooLargeError
 ])
 
 const ownStatuses: { readonly [Tag in (typeof own.Type)["_tag"]]: number } = {
@@ -86,7 +109,9 @@ const ownStatuses: { readonly [Tag in (typeof own.Type)["_tag"]]: number } = {
   MethodNotAllowedError: 405,
   ConflictError: 409,
   PreconditionFailedError: 412,
-  UnsupportedMediaTypeError: 415
+  UnsupportedMediaTypeError: 415,
+  MisdirectedRequestError: 421,
+  HeadersTooLargeError: 431
 }
 
 /**
@@ -240,6 +265,18 @@ export const requestTooLarge = declared(Errors.RequestTooLargeError, 413)
  * @since 0.1.0
  */
 export const unsupportedMediaType = declared(UnsupportedMediaTypeError, 415)
+
+/**
+ * @category declarations
+ * @since 0.1.0
+ */
+export const misdirectedRequest = declared(MisdirectedRequestError, 421)
+
+/**
+ * @category declarations
+ * @since 0.1.0
+ */
+export const headersTooLarge = declared(HeadersTooLargeError, 431)
 
 /**
  * @category declarations

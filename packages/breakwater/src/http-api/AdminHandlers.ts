@@ -11,6 +11,21 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { Resilience } from "../Resilience.ts"
 import { AdminApi } from "./AdminApi.ts"
+import { Commands } from "./Commands.ts"
+import * as circuits from "./handlers/circuits.ts"
+import * as performance from "./handlers/performance.ts"
+import * as operations from "./handlers/operations.ts"
+import * as monitoring from "./handlers/monitoring.ts"
+import * as metrics from "./handlers/metrics.ts"
+import * as healthDetails from "./handlers/health.ts"
+import * as events from "./handlers/events.ts"
+import * as decisions from "./handlers/decisions.ts"
+import * as configuration from "./handlers/configuration.ts"
+import * as presets from "./handlers/presets.ts"
+import * as templates from "./handlers/templates.ts"
+import * as validation from "./handlers/validation.ts"
+import * as configurationServices from "./internal/configurationServices.ts"
+import * as services from "./internal/services.ts"
 import * as views from "./internal/views.ts"
 
 const health = HttpApiBuilder.group(
@@ -37,6 +52,7 @@ const circuitBreakers = HttpApiBuilder.group(
   "circuitBreakers",
   Effect.fnUntraced(function* (handlers) {
     const resilience = yield* Resilience
+    const commands = yield* Commands
 
     const find = Effect.fnUntraced(function* (name: string, extra?: { readonly operation: string }) {
       const found = yield* resilience.circuit(name)
@@ -58,14 +74,21 @@ const circuitBreakers = HttpApiBuilder.group(
       reason: string | undefined
     ) {
       const circuit = yield* find(name)
-      const before = yield* circuit.snapshot
-      const stale = views.stale(before, ifMatch)
-      if (stale !== undefined) return yield* stale
-      yield* circuit.reset
+      const { after, before } = yield* commands.run(
+        {
+          command: "reset_circuit_breaker",
+          resource: `circuit-breakers/${circuit.name}`,
+          ifMatch,
+          reason,
+          read: details(circuit.name),
+          context: { breaker_name: circuit.name }
+        },
+        () => circuit.reset
+      )
       yield* Effect.logInfo("Circuit reset").pipe(
         Effect.annotateLogs({ circuit: circuit.name, ...(reason === undefined ? {} : { reason }) })
       )
-      return views.breakerReset(before, yield* details(name), yield* DateTime.now)
+      return views.breakerReset(before, after, yield* DateTime.now)
     })
 
     return handlers.handleAll({
@@ -77,10 +100,25 @@ const circuitBreakers = HttpApiBuilder.group(
   })
 )
 
+const ofConfiguration = Layer.mergeAll(configuration.layer, presets.layer, templates.layer, validation.layer).pipe(
+  Layer.provide(configurationServices.layer)
+)
+
+const ofOperations = Layer.mergeAll(
+  circuits.layer,
+  decisions.layer,
+  events.layer,
+  healthDetails.layer,
+  metrics.layer,
+  monitoring.layer,
+  operations.layer,
+  performance.layer
+).pipe(Layer.provide(Layer.merge(services.layer, configurationServices.layer)))
+
 /**
  * Every handler.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = Layer.mergeAll(health, circuitBreakers)
+export const layer = Layer.mergeAll(health, circuitBreakers, ofConfiguration, ofOperations)

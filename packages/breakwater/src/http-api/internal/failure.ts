@@ -14,6 +14,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as Errors from "../../Errors.ts"
 import { isResilienceError } from "../../ResilienceError.ts"
 import * as AdminError from "../AdminError.ts"
+import * as problem from "./problem.ts"
 import { Visit } from "./visit.ts"
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
@@ -40,8 +41,12 @@ export const ofStatus = (status: number): AdminError.AdminError => {
   switch (status) {
     case 413:
       return new Errors.RequestTooLargeError({ message: "The body is larger than 64 KB" })
+    case 404:
+      return new AdminError.NotFoundError({ message: "There is nothing at this path" })
     case 415:
       return new AdminError.UnsupportedMediaTypeError({ message: "The body has to be application/json" })
+    case 431:
+      return new AdminError.HeadersTooLargeError({ message: "The headers are larger than 16 KB" })
     default:
       return status < 500
         ? new Errors.ValidationError({ message: "The request can not be read" })
@@ -70,7 +75,7 @@ const seconds = (wait: Duration.Duration): number => Math.ceil(Duration.toSecond
 /** @internal */
 export const respond = (error: AdminError.AdminError): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
   Effect.gen(function* () {
-    const { endpoint, operation, requestId } = yield* Visit
+    const { endpoint, operation, requestId, wantsProblem } = yield* Visit
     const status = AdminError.statusOf(error)
     const wait = "retryAfter" in error && error.retryAfter !== undefined ? seconds(error.retryAfter) : undefined
     const body: AdminError.Envelope = {
@@ -85,8 +90,9 @@ export const respond = (error: AdminError.AdminError): Effect.Effect<HttpServerR
         timestamp: DateTime.formatIso(yield* DateTime.now)
       }
     }
-    return HttpServerResponse.jsonUnsafe(body, {
+    return HttpServerResponse.jsonUnsafe(wantsProblem ? problem.of(status, body) : body, {
       status,
+      ...(wantsProblem ? { contentType: problem.contentType } : {}),
       headers: {
         ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
         ...(wait === undefined ? {} : { "retry-after": String(wait) }),
@@ -102,6 +108,12 @@ const allowOf = (error: AdminError.MethodNotAllowedError): string => {
 
 const ofCause = (cause: Cause.Cause<unknown>): AdminError.AdminError | undefined =>
   ofError(Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause)))
+
+/** The status with which a failure is answered. @internal */
+export const statusOf = (cause: Cause.Cause<unknown>): number => {
+  const found = ofCause(cause)
+  return found === undefined ? 500 : AdminError.statusOf(found)
+}
 
 /** Answers what is known, and leaves the rest to the declared errors of the endpoint. @internal */
 export const respondKnown = <E>(cause: Cause.Cause<E>): Effect.Effect<HttpServerResponse.HttpServerResponse, E> => {

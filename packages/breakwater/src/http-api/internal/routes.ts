@@ -19,11 +19,14 @@ HttpApi.reflect(AdminApi, {
   onGroup: () => {},
   onEndpoint: ({ endpoint }) => {
     const operation = Context.getOrUndefined(endpoint.annotations, Operation)
+    // An endpoint without a scope needs the highest.
+    const isRead = endpoint.method === "GET" || operation?.scope === "read"
     list.push({
       method: endpoint.method,
       path: endpoint.path,
       endpoint: operation?.endpoint ?? endpoint.identifier,
-      operation: operation?.operation ?? endpoint.identifier
+      operation: operation?.operation ?? endpoint.identifier,
+      isWrite: !isRead
     })
   }
 })
@@ -42,15 +45,26 @@ export const docsPath = "/internal/docs"
 export const root = "/internal/resilience"
 
 /** @internal */
+export const livePath = "/livez"
+
+/** @internal */
+export const readyPath = "/readyz"
+
+/** @internal */
 export const unknown: Facts = { endpoint: "unknown_route", operation: "route_lookup" }
 const documentation: ReadonlyMap<string, Facts> = new Map([
   [openApiPath, { endpoint: "get_openapi_document", operation: "documentation_retrieval" }],
   [docsPath, { endpoint: "get_documentation", operation: "documentation_retrieval" }]
 ])
 
+const probes: ReadonlyMap<string, Facts> = new Map([
+  [livePath, { endpoint: "get_liveness", operation: "liveness_probe" }],
+  [readyPath, { endpoint: "get_readiness", operation: "readiness_probe" }]
+])
+
 /** What the route is called that the router chose. @internal */
 export const factsOf = (route: { readonly method: string; readonly path: string }): Facts =>
-  byKey.get(keyOf(route.method, route.path)) ?? documentation.get(route.path) ?? unknown
+  byKey.get(keyOf(route.method, route.path)) ?? documentation.get(route.path) ?? probes.get(route.path) ?? unknown
 
 /** Whether a route belongs to the documentation. @internal */
 export const isDocumentation = (route: { readonly path: string }): boolean => documentation.has(route.path)
@@ -64,7 +78,9 @@ const matches = (template: string, path: string): boolean => {
 }
 
 const methodsOf = (path: string): ReadonlyArray<string> => {
-  const methods = list.filter((route) => matches(route.path, path)).map(({ method }) => method)
+  const methods = probes.has(path)
+    ? ["GET"]
+    : list.filter((route) => matches(route.path, path)).map(({ method }) => method)
   return methods.includes("GET") ? [...methods, "HEAD"] : methods
 }
 
@@ -74,6 +90,19 @@ const isBelow = (path: string, parent: string): boolean => path === parent || pa
 
 /** Whether a path is ours to answer. @internal */
 export const isOurs = (url: string): boolean => isBelow(pathOf(url), "/internal")
+
+/** Whether a path says if the process is alive or ready. @internal */
+export const isProbe = (url: string): boolean => probes.has(pathOf(url))
+
+/** What a request that was not routed yet will find. @internal */
+export const factsOfRequest = ({ method, url }: { readonly method: string; readonly url: string }): Facts => {
+  const path = pathOf(url)
+  const found = list.find((route) => route.method === (method === "HEAD" ? "GET" : method) && matches(route.path, path))
+  return found ?? documentation.get(path) ?? probes.get(path) ?? unknown
+}
+
+/** What a request is about, for the audit log. @internal */
+export const resourceOf = (url: string): string => pathOf(url).slice(root.length + 1)
 
 /** Whether a path needs a key. @internal */
 export const isGuarded = (url: string): boolean => isBelow(pathOf(url), root)

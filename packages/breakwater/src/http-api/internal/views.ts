@@ -9,7 +9,6 @@ import type * as CircuitBreaker from "../../CircuitBreaker.ts"
 import * as Errors from "../../Errors.ts"
 import type * as Operation from "../../Operation.ts"
 import type * as AdminApi from "../AdminApi.ts"
-import * as AdminError from "../AdminError.ts"
 
 /** Circuits that an error names. */
 const maxNamed = 100
@@ -108,12 +107,17 @@ export const breakerDetails = (
   lastFailureTime: instant(circuit.lastFailureTime),
   retryAt: Option.map(circuit.retryAfter, (after) => DateTime.add(now, { milliseconds: Duration.toMillis(after) })),
   retryAfterSeconds: circuit.retryAfter,
+  isolation: Option.map(circuit.isolation, ({ actor, expiresIn, reason }) => ({
+    reason,
+    actor: Option.fromUndefinedOr(actor),
+    expiresAt: Option.map(expiresIn, (left) => DateTime.add(now, { milliseconds: Duration.toMillis(left) }))
+  })),
   metrics: metrics(operation, [circuit])
 })
 
 /** @internal */
 export const breakerReset = (
-  before: CircuitBreaker.Snapshot,
+  before: AdminApi.BreakerDetails,
   after: AdminApi.BreakerDetails,
   now: DateTime.Utc
 ): AdminApi.BreakerReset => ({
@@ -131,18 +135,6 @@ export const tagged = (
   details: AdminApi.BreakerDetails
 ): HttpApiSchema.withHeaders<AdminApi.BreakerDetails, { readonly etag: string }> =>
   HttpApiSchema.withHeaders({ body: details, headers: { etag: etagOf(details.version) } })
-
-/** The error of a write whose `If-Match` names another version. @internal */
-export const stale = (
-  { name, version }: CircuitBreaker.Snapshot,
-  ifMatch: string | undefined
-): AdminError.PreconditionFailedError | undefined =>
-  ifMatch === undefined || ifMatch.split(",").some((tag) => ["*", etagOf(version)].includes(tag.trim()))
-    ? undefined
-    : new AdminError.PreconditionFailedError({
-        message: "The circuit breaker has changed",
-        context: { breaker_name: name, current_version: version }
-      })
 
 /** @internal */
 export const unknownBreaker = (

@@ -1,0 +1,133 @@
+/**
+ * The shapes that several groups of endpoints answer with.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import * as Health from "../monitoring/Health.ts"
+import { orNull, Seconds, snakeCase, Timestamp } from "../Wire.ts"
+
+/**
+ * What the calls of an operation came to. Rates are in percent of
+ * `total_calls`, with two decimals, and 0 while there was no call.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Metrics = Health.Metrics
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Metrics = typeof Metrics.Type
+
+/**
+ * The state of a circuit.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const CircuitState = Schema.Literals(["closed", "open", "half_open", "isolated"])
+
+/**
+ * One circuit in the list.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const BreakerSummary = snakeCase("BreakerSummary", {
+  state: CircuitState,
+  failureCount: Schema.Int,
+  /** The same as `failure_threshold`. */
+  threshold: Schema.Int,
+  failureThreshold: Schema.Int,
+  recoveryTimeout: Seconds,
+  lastFailure: orNull(Timestamp),
+  metrics: Metrics
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type BreakerSummary = typeof BreakerSummary.Type
+
+/**
+ * Every circuit by name.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const BreakerList = snakeCase("BreakerList", {
+  circuitBreakers: Schema.Record(Schema.String, BreakerSummary),
+  totalCount: Schema.Int,
+  /** Circuits that are closed. */
+  healthyCount: Schema.Int,
+  /** Circuits that are open, or held open by an operator. */
+  openCount: Schema.Int
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type BreakerList = typeof BreakerList.Type
+
+const detailFields = {
+  name: Schema.String,
+  state: CircuitState,
+  /** Counts the transitions: the value of `ETag`. */
+  version: Schema.Int,
+  failureCount: Schema.Int,
+  failureThreshold: Schema.Int,
+  recoveryTimeout: Seconds,
+  lastFailureTime: orNull(Timestamp),
+  /** When the circuit lets the next probe through: exact while open, the latest time while half-open. */
+  retryAt: orNull(Timestamp),
+  retryAfterSeconds: orNull(Seconds),
+  /** Who holds the circuit open, and why. */
+  isolation: orNull(
+    snakeCase("Isolation", {
+      reason: Schema.String,
+      /** The id of the key. */
+      actor: orNull(Schema.String),
+      expiresAt: orNull(Timestamp)
+    })
+  ),
+  metrics: Metrics
+} as const
+
+/**
+ * One circuit.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const BreakerDetails = snakeCase("BreakerDetails", detailFields)
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type BreakerDetails = typeof BreakerDetails.Type
+
+/**
+ * What a reset did, and the circuit after it.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const BreakerReset = snakeCase("BreakerReset", {
+  message: Schema.String,
+  previousState: CircuitState,
+  newState: CircuitState,
+  resetTimestamp: Timestamp,
+  ...detailFields
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type BreakerReset = typeof BreakerReset.Type

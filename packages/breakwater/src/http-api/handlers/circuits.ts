@@ -1,0 +1,91 @@
+/**
+ * @since 0.1.0
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import type * as CircuitBreaker from "../../CircuitBreaker.ts"
+import { Resilience } from "../../Resilience.ts"
+import { AdminApi } from "../AdminApi.ts"
+import { Commands } from "../Commands.ts"
+import * as lookup from "../internal/lookup.ts"
+import * as operationViews from "../internal/operationViews.ts"
+import * as views from "../internal/views.ts"
+
+/** A forced state always expires. */
+const isolationSeconds = 3_600
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = HttpApiBuilder.group(
+  AdminApi,
+  "circuits",
+  Effect.fnUntraced(function* (handlers) {
+    const resilience = yield* Resilience
+    const commands = yield* Commands
+
+    const run = Effect.fnUntraced(function* (
+      command: string,
+      given: { readonly name: string; readonly ifMatch: string | undefined; readonly reason: string | undefined },
+      write: (circuit: CircuitBreaker.Circuit) => Effect.Effect<void>
+    ) {
+      const { ifMatch, reason } = given
+      const { name } = yield* lookup.circuit(resilience, given.name)
+      const { after } = yield* commands.run(
+        {
+          command,
+          resource: `circuit-breakers/${name}`,
+          ifMatch,
+          reason,
+          read: lookup.breakerDetails(resilience, name),
+          context: { breaker_name: name }
+        },
+        () => Effect.flatMap(lookup.circuit(resilience, name), write)
+      )
+      return views.tagged(after)
+    })
+
+    const isolate = (circuit: CircuitBreaker.Circuit, reason: string, seconds = isolationSeconds) =>
+      Effect.flatMap(lookup.actor, (actor) => circuit.isolate({ reason, actor, expiresIn: Duration.seconds(seconds) }))
+
+    const circuits = Effect.map(resilience.operations, (operations) =>
+      operationViews.circuitsState(operations.flatMap(({ circuits }) => circuits))
+    )
+
+    const resetAll = Effect.fn("AdminApi.resetAll")(function* (
+      ifMatch: string | undefined,
+      reason: string | undefined
+    ) {
+      const { after, before } = yield* commands.run(
+        { command: "reset_all_circuit_breakers", resource: "circuit-breakers", ifMatch, reason, read: circuits },
+        () =>
+          Effect.flatMap(
+            resilience.circuits,
+            Effect.forEach((circuit) => circuit.reset, { discard: true })
+          )
+      )
+      return operationViews.allReset(before.circuits, after.circuits, yield* DateTime.now)
+    })
+
+    return handlers.handleAll({
+      resetAll: ({ headers, payload }) => resetAll(headers["if-match"], payload?.reason),
+      trip: ({ headers, params, payload: { open_for_seconds: seconds, reason } }) =>
+        run("trip_circuit_breaker", { name: params.breaker_name, ifMatch: headers["if-match"], reason }, (circuit) =>
+          circuit.trip({ openFor: seconds === undefined ? undefined : Duration.seconds(seconds) })
+        ),
+      isolate: ({ headers, params, payload: { expires_in_seconds: seconds, reason } }) =>
+        run("isolate_circuit_breaker", { name: params.breaker_name, ifMatch: headers["if-match"], reason }, (circuit) =>
+          isolate(circuit, reason, seconds)
+        ),
+      close: ({ headers, params, payload }) =>
+        run(
+          "close_circuit_breaker",
+          { name: params.breaker_name, ifMatch: headers["if-match"], reason: payload?.reason },
+          (circuit) => circuit.close
+        )
+    })
+  })
+)

@@ -1,0 +1,12 @@
+/**
+ * The names of operations that a configuration can mean.
+ */
+import * as Effect from "effect/Effect"
+import * as Preset from "../../Preset.ts"
+import type { Resilience } from "../../Resilience.ts"
+
+const builtIn: ReadonlyArray<string> = Array.from(Preset.aliases).flat()
+
+/** Those of the text service, and those that run. @internal */
+export const operationNames = (resilience: Resilience["Service"]): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.map(resilience.operations, (operations) => [...builtIn, ...operations.map(({ name }) => name)])
