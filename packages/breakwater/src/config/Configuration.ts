@@ -313,15 +313,25 @@ const withStrategies = (
 }
 
 /**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends Omit<LayerOptions, "overlay"> {
+  /** Presets of one's own, to choose by name wherever a built-in one can be. */
+  readonly presets?: ReadonlyArray<Presets.Input | Preset.Preset> | undefined
+}
+
+/**
  * Reads the environment and provides the operations with it. Fails, and starts
  * nothing, with every problem at once.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer = (
-  options: Omit<LayerOptions, "overlay"> = {}
-): Layer.Layer<Configuration | Resilience | Presets.Presets, Resolution.InvalidConfiguration | Config.ConfigError> =>
+export const layer = ({ presets = [], ...options }: Options = {}): Layer.Layer<
+  Configuration | Resilience | Presets.Presets,
+  Resolution.InvalidConfiguration | Config.ConfigError | Presets.InvalidPreset | Presets.DuplicatePreset
+> =>
   Layer.unwrap(
     Effect.gen(function* () {
       const inputs = yield* Resolution.read
@@ -340,7 +350,16 @@ export const layer = (
         Layer.provideMerge(Resilience.layer(preset, { ...options, overlay }))
       )
     })
-  ).pipe(Layer.provideMerge(Presets.layer))
+  ).pipe(
+    Layer.provideMerge(
+      Layer.effect(
+        Presets.Presets,
+        Effect.tap(Presets.make, (registry) =>
+          Effect.forEach(presets, (preset) => registry.register(preset), { discard: true })
+        )
+      )
+    )
+  )
 
 /**
  * Holds the configuration of operations that the code has configured: the

@@ -115,6 +115,45 @@ describe("the configuration at start", () => {
   )
 })
 
+describe("presets of one's own", () => {
+  const night = {
+    name: "night",
+    description: "Patient work while nobody waits",
+    retryAttempts: 9,
+    circuitBreakerThreshold: 20,
+    recoveryTimeout: "300 seconds",
+    defaultStrategy: "critical",
+    environmentContexts: ["production"]
+  } as const
+
+  it.effect("are chosen by name, by the environment as by an operator", () =>
+    Effect.gen(function* () {
+      const configuration = yield* Configuration.Configuration
+      assert.deepStrictEqual(yield* inForce("retry_attempts"), [9, "preset night"])
+      yield* configuration.apply({ preset: "simple" })
+      yield* configuration.apply({ preset: "Night" })
+      assert.deepStrictEqual(yield* inForce("circuit_breaker_threshold"), [20, "preset night"])
+    }).pipe(
+      Effect.provide(
+        Configuration.layer({ presets: [night] }).pipe(Layer.provideMerge(environment({ RESILIENCE_PRESET: "night" })))
+      )
+    )
+  )
+
+  it.effect("do not start when they are wrong, or take the name of another", () =>
+    Effect.gen(function* () {
+      const tagOf = (preset: Parameters<typeof Configuration.layer>[0]) =>
+        Layer.build(Configuration.layer(preset)).pipe(
+          Effect.scoped,
+          Effect.flip,
+          Effect.map((error) => error._tag)
+        )
+      assert.strictEqual(yield* tagOf({ presets: [{ ...night, retryAttempts: 11 }] }), "InvalidPreset")
+      assert.strictEqual(yield* tagOf({ presets: [{ ...night, name: "simple" }] }), "DuplicatePreset")
+    }).pipe(Effect.provide(environment({})))
+  )
+})
+
 describe("a change of the configuration", () => {
   it.effect("is made, told and kept", () =>
     Effect.gen(function* () {
