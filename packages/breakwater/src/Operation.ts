@@ -201,10 +201,8 @@ export class Operation {
         this.publish("CallRejected", call.key, moment.clock, { reason, message, decisionId: id })
       return
     }
-    const kind = Cause.hasDies(cause)
-      ? "defect"
-      : (moment.failedAttempts?.at(-1)?.kind ?? Errors.classify(error, call.rules).kind)
     this.failed++
+    const kind = kindOf(cause, error, call, moment)
     this.failures ??= {}
     this.failures[kind] = (this.failures[kind] ?? 0) + 1
     if (this.isSampled()) this.decide("failed", error, startedAt, call, moment)
@@ -212,7 +210,8 @@ export class Operation {
 
   private isSampled(): boolean {
     const { sampleEvery } = this.decisionOptions
-    return sampleEvery > 0 && this.calls % sampleEvery === 0
+    // Of those that ended: while a call is in flight, `calls` stands still for many ends.
+    return sampleEvery > 0 && (this.calls - this.inFlight) % sampleEvery === 0
   }
 
   private decide(
@@ -388,5 +387,22 @@ export class Operation {
       lastFailure: wallOf(this.lastFailure),
       circuits: (this.circuits?.allUnsafe() ?? []).map((circuit) => circuit.snapshotUnsafe(clock))
     }
+  }
+}
+
+/** Never throws: a caller's rule that does is a defect of the call. */
+const kindOf = (
+  cause: Cause.Cause<unknown>,
+  error: unknown,
+  { rules }: Ended,
+  moment: Moment
+): Errors.Kind | "defect" => {
+  if (Cause.hasDies(cause)) return "defect"
+  const known = moment.failedAttempts?.at(-1)?.kind
+  if (known !== undefined) return known
+  try {
+    return Errors.classify(error, rules).kind
+  } catch {
+    return "defect"
   }
 }

@@ -393,7 +393,12 @@ const overlaid = (strategy: Strategy.Strategy, over: Overlay): Strategy.Strategy
       stated({
         failureThreshold: over.circuitBreakerThreshold,
         openDuration: over.recoveryTimeout,
-        halfOpenMaxCalls: over.halfOpenMaxCalls
+        halfOpenMaxCalls: over.halfOpenMaxCalls,
+        // No more successes can be asked for than there are probes.
+        successThreshold:
+          over.halfOpenMaxCalls === undefined || circuitBreaker.successThreshold === undefined
+            ? undefined
+            : Math.min(circuitBreaker.successThreshold, over.halfOpenMaxCalls)
       }),
     timeout: timeout && stated({ attempt: over.attemptTimeout, total: over.maxDelay })
   })

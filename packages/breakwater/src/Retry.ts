@@ -374,8 +374,9 @@ export const run = <A, E, R>(
             attempt++
             observer?.onScheduled?.({ attempt, delay, error, key, clock, moment })
             return Effect.flatMap(Effect.sleep(delay), () => {
+              // Waking took longer than asked for: the deadline may have passed meanwhile.
               moment.read()
-              return again
+              return moment.left <= 0 ? giveUp(cause, error, "deadline") : again
             })
           },
           onFailure: Effect.failCause,

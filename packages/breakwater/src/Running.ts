@@ -161,6 +161,9 @@ export class Running {
       own === undefined || own === entry.own || entry.source === "operator"
         ? entry.pipeline
         : this.prepare(own).pipeline
+    // This call's own strategy may have a circuit where the operation's has none.
+    if (entry.circuits === undefined && pipeline.tuning !== undefined)
+      entry.circuits = this.circuitsOf(entry.name, pipeline, Monotonic.now(fiber.getRef(Clock.Clock)))
     return this.current.isEnabled ? pipeline.run(self, entry, call, fiber) : self
   }
 

@@ -158,8 +158,12 @@ export const make = <const Name extends string, const O extends Overrides = {}>(
 
 const namePattern = /^[A-Za-z][\w.-]{0,63}$/
 
+/** A field stated as `undefined` is not stated. */
+const withoutUndefined = (stated: object): object =>
+  Object.fromEntries(Object.entries(stated).filter(([, value]) => value !== undefined))
+
 const merge = <S extends object>(from: S | false, stated: object | false | undefined, check: (input: object) => S) =>
-  stated === undefined ? from : stated === false ? false : check({ ...from, ...stated })
+  stated === undefined ? from : stated === false ? false : check({ ...from, ...withoutUndefined(stated) })
 
 const preset = <const Name extends BuiltIn>(
   name: Name,

@@ -269,3 +269,41 @@ describe("withResilience", () => {
     }).pipe(Effect.provide(Resilience.layer()))
   )
 })
+
+describe("strategies that meet in one operation", () => {
+  it.effect("gives a call's own strategy its circuit, when the operation's first strategy had none", () =>
+    Effect.gen(function* () {
+      const bare = Strategy.make("bare", { retry: false, circuitBreaker: false, timeout: false })
+      yield* Effect.succeed(1).pipe(withResilience(bare, { operation: "mixed" }))
+      const guarded = withResilience(quick, { operation: "mixed" })
+      yield* Effect.exit(Effect.fail("down").pipe(guarded))
+      yield* Effect.exit(Effect.fail("down").pipe(guarded))
+      const rejected = yield* Effect.flip(Effect.succeed("up").pipe(guarded))
+      assert.strictEqual(rejected.reason._tag, "CircuitOpen")
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("takes a field stated as undefined for one that is not stated", () =>
+    Effect.sync(() => {
+      // Callers without exactOptionalPropertyTypes can write this.
+      const stated: { retry: { maxAttempts: number } } = JSON.parse('{"retry":{}}')
+      Object.assign(stated.retry, { maxAttempts: undefined })
+      const retry = Strategy.make("odd", stated).settings.retry
+      assert.isNumber(retry && retry.maxAttempts)
+    })
+  )
+
+  it.effect("counts a failure whose rule throws", () =>
+    Effect.gen(function* () {
+      const broken = () => {
+        throw new Error("a rule's own bug")
+      }
+      const plain = Strategy.make("plain", { retry: false, circuitBreaker: false, rules: [broken] })
+      const exit = yield* Effect.fail("down").pipe(withResilience(plain, { operation: "thrown" }), Effect.exit)
+      assert.isTrue(Exit.isFailure(exit))
+      const { counters } = Option.getOrThrow(yield* (yield* Resilience).operation("thrown"))
+      assert.deepStrictEqual([counters.calls, counters.failed, counters.inFlight], [1, 1, 0])
+      assert.deepStrictEqual(counters.failures, { defect: 1 })
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+})

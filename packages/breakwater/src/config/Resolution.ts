@@ -232,7 +232,8 @@ export const resolve = (
         if (severity === "error") {
           problems.push({
             variable: path === "" ? "RESILIENCE_CUSTOM_CONFIG" : `RESILIENCE_CUSTOM_CONFIG.${path}`,
-            value: shown(inputs.customConfig.value),
+            // The whole text may hold a secret; the message names what is wrong.
+            value: `(${inputs.customConfig.value.length} characters)`,
             allowed: message,
             fix: suggestion ?? "correct it or leave it out"
           })

@@ -45,7 +45,7 @@ export type Automatic = { readonly generation: number; readonly backoff: Backoff
       readonly since: number
       readonly succeeded: number
       readonly failed: number
-      /** Probes that have not ended, oldest first. */
+      /** Probes that have not ended, earliest deadline first. */
       readonly running: ReadonlyArray<Probe>
       readonly nextProbe: number
     }

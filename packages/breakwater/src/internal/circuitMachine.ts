@@ -64,6 +64,10 @@ const move = (self: Machine, what: Without<Move, "version" | "from">, next: Part
   ]
 }
 
+/** A close that lasted at least as long as the opening before it forgets the backoff. */
+const backoffAt = ({ _tag, backoff, since }: Automatic, now: number): Backoff =>
+  _tag === "closed" && now - since >= backoff.openMillis ? freshBackoff : backoff
+
 const open = (
   settings: Settings,
   self: Machine,
@@ -72,9 +76,7 @@ const open = (
   failures: number
 ): [Move, Machine] => {
   const { automatic } = self
-  // A close that lasted at least as long as the opening before it forgets the backoff.
-  const forgets = automatic._tag === "closed" && now - automatic.since >= automatic.backoff.openMillis
-  const openings = (forgets ? 0 : automatic.backoff.openings) + 1
+  const openings = backoffAt(automatic, now).openings + 1
   const openMillis = settings.openMillis(openings)
   return move(
     self,
@@ -168,7 +170,14 @@ const probe = (settings: Settings, self: Machine, now: number): readonly [Admiss
   const deadline = now + (settings.probeMillis ?? Math.min(Math.max(half.backoff.openMillis, 10_000), 60_000))
   return [
     { _tag: "Admitted", token: { generation: half.generation, probe: id } },
-    { ...self, automatic: { ...half, running: [...half.running, { id, deadline }], nextProbe: id + 1 } }
+    {
+      ...self,
+      automatic: {
+        ...half,
+        running: [...half.running, { id, deadline }].toSorted((a, b) => a.deadline - b.deadline),
+        nextProbe: id + 1
+      }
+    }
   ]
 }
 
@@ -207,7 +216,8 @@ export const admit = (settings: Settings, self: Machine, now: number): Step<Admi
     }
     case "half_open": {
       const used = automatic.succeeded + automatic.failed + automatic.running.length
-      if (used < settings.probes) {
+      // With fewer probes than before, those that ended may already be too many: the next outcome decides.
+      if (used < settings.probes || automatic.running.length === 0) {
         const [admission, probing] = probe(settings, next, now)
         return [admission, moves, probing]
       }
@@ -304,7 +314,8 @@ export const trip = (
   options: { readonly openMillis: number | undefined }
 ): Step<void> => {
   const [moves, next] = advance(settings, self, now)
-  const { backoff, generation } = next.automatic
+  const { generation } = next.automatic
+  const backoff = backoffAt(next.automatic, now)
   const openMillis = options.openMillis ?? settings.openMillis(Math.max(backoff.openings, 1))
   const counted = failures(next)
   const [opened, after] = move(

@@ -96,6 +96,16 @@ describe("the configuration at start", () => {
     })
   )
 
+  it.effect("never repeats the text of RESILIENCE_CUSTOM_CONFIG, which may hold a secret", () =>
+    Effect.gen(function* () {
+      const { message, problems } = yield* problemsOf({
+        RESILIENCE_CUSTOM_CONFIG: '{"api_key":"sk-not-to-be-shown","retry_attempts":99}'
+      })
+      assert.isNotEmpty(problems)
+      assert.notInclude(message + JSON.stringify(problems), "sk-not-to-be-shown")
+    })
+  )
+
   it.effect("does not start with a legacy variable that cannot be used", () =>
     Effect.gen(function* () {
       const { problems } = yield* problemsOf({ RETRY_MAX_ATTEMPTS: "many" })

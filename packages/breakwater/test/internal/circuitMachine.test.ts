@@ -1029,3 +1029,55 @@ describe("circuitMachine, over random sequences", () => {
     { arbitrary: { runs: 1_000, size: 60 } }
   )
 })
+
+describe("settings that change under a half-open circuit", () => {
+  it("admits a probe when fewer are allowed than have already ended, so that it cannot hang", () => {
+    const three = {
+      ...settings,
+      tripPolicy: { _tag: "Consecutive" as const, failures: 1 },
+      probes: 3,
+      successThreshold: 3
+    }
+    const story = [admit(0, "a"), failure(1, "a"), admit(501, "b"), success(502, "b")]
+    const half = play(three, story).self
+    assert.strictEqual(machine.state(half), "half_open")
+    const one = { ...three, probes: 1, successThreshold: 1 }
+    const [admission, , probing] = machine.admit(one, half, 503)
+    assert.strictEqual(admission._tag, "Admitted")
+    if (admission._tag !== "Admitted") return
+    assert.strictEqual(machine.state(machine.record(one, probing, 504, admission.token, "Success")[2]), "closed")
+  })
+
+  it("lapses a probe with a nearer deadline before an older one with a later deadline", () => {
+    const two = {
+      ...settings,
+      tripPolicy: { _tag: "Consecutive" as const, failures: 1 },
+      probes: 2,
+      successThreshold: 2
+    }
+    const half = play({ ...two, probeMillis: 60_000 }, [admit(0, "a"), failure(1, "a"), admit(501, "b")]).self
+    const [, , both] = machine.admit(two, half, 502)
+    const [moves] = machine.advance(two, both, 602)
+    assert.deepStrictEqual(
+      moves.map(({ _tag }) => _tag),
+      ["ProbeLapsed", "Opened"]
+    )
+  })
+
+  it("forgets a backoff that is over when an operator trips", () => {
+    const growing = { ...settings, openMillis: (openings: number) => 500 * openings }
+    const story = [
+      admit(0, "a"),
+      admit(0, "b"),
+      failure(1, "a"),
+      failure(1, "b"),
+      admit(501, "c"),
+      failure(502, "c"),
+      admit(1_502, "d"),
+      success(1_503, "d"),
+      trip(9_000)
+    ]
+    const { automatic } = play(growing, story).self
+    assert.strictEqual(automatic._tag === "open" && automatic.until, 9_500)
+  })
+})
