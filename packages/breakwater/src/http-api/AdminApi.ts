@@ -27,7 +27,7 @@ import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as HttpApiSecurity from "effect/http-api/HttpApiSecurity"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
-import { snakeCase, Timestamp } from "../Wire.ts"
+import { Summary } from "../monitoring/Health.ts"
 import * as AdminError from "./AdminError.ts"
 import * as Audit from "./Audit.ts"
 import { operation } from "./Endpoint.ts"
@@ -38,7 +38,7 @@ import { EventsGroup } from "./groups/EventsGroup.ts"
 import { HealthDetailsGroup } from "./groups/HealthDetailsGroup.ts"
 import { MetricsGroup } from "./groups/MetricsGroup.ts"
 import { MonitoringGroup } from "./groups/MonitoringGroup.ts"
-import { ifMatch, optionalReason } from "./groups/parameters.ts"
+import { ifMatch, optionalReason, tagged } from "./groups/parameters.ts"
 import { OperationsGroup } from "./groups/OperationsGroup.ts"
 import { PerformanceGroup } from "./groups/PerformanceGroup.ts"
 import { PresetsGroup } from "./groups/PresetsGroup.ts"
@@ -56,18 +56,7 @@ export { BreakerDetails, BreakerList, BreakerReset, BreakerSummary, CircuitState
  * @category schemas
  * @since 0.1.0
  */
-export const Health = snakeCase("Health", {
-  healthy: Schema.Boolean,
-  status: Schema.Literals(["healthy", "degraded"]),
-  details: snakeCase("HealthStatus", {
-    healthy: Schema.Boolean,
-    openCircuitBreakers: Schema.Array(Schema.String),
-    halfOpenCircuitBreakers: Schema.Array(Schema.String),
-    totalCircuitBreakers: Schema.Int,
-    totalOperations: Schema.Int,
-    timestamp: Timestamp
-  })
-})
+export const Health = Summary
 
 /**
  * @category models
@@ -138,7 +127,7 @@ export class CircuitBreakersGroup extends HttpApiGroup.make("circuitBreakers").a
   ),
   HttpApiEndpoint.get("get", "/circuit-breakers/:breaker_name", {
     params: { breaker_name: Schema.String },
-    success: HttpApiSchema.WithHeaders(BreakerDetails, { etag: Schema.String }),
+    success: tagged(BreakerDetails),
     error: AdminError.businessLogic
   }).annotateMerge(
     operation("get_circuit_breaker_details", "circuit_breaker_details_retrieval", { summary: "One circuit." })

@@ -8,7 +8,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import { summary } from "../monitoring/Health.ts"
 import { Resilience } from "../Resilience.ts"
 import { AdminApi } from "./AdminApi.ts"
 import { Commands } from "./Commands.ts"
@@ -25,7 +25,9 @@ import * as presets from "./handlers/presets.ts"
 import * as templates from "./handlers/templates.ts"
 import * as validation from "./handlers/validation.ts"
 import * as configurationServices from "./internal/configurationServices.ts"
+import * as lookup from "./internal/lookup.ts"
 import * as services from "./internal/services.ts"
+import { tagged } from "./internal/version.ts"
 import * as views from "./internal/views.ts"
 
 const health = HttpApiBuilder.group(
@@ -34,7 +36,7 @@ const health = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const { operations } = yield* Resilience
 
-    const status = Effect.zipWith(operations, DateTime.now, views.health)
+    const status = Effect.zipWith(operations, DateTime.now, summary)
 
     return handlers.handleAll({
       status: ({ query }) =>
@@ -54,33 +56,19 @@ const circuitBreakers = HttpApiBuilder.group(
     const resilience = yield* Resilience
     const commands = yield* Commands
 
-    const find = Effect.fnUntraced(function* (name: string, extra?: { readonly operation: string }) {
-      const found = yield* resilience.circuit(name)
-      if (Option.isSome(found)) return found.value
-      return yield* views.unknownBreaker(name, yield* resilience.operations, extra)
-    })
-
-    const details = Effect.fnUntraced(function* (name: string, extra?: { readonly operation: string }) {
-      const circuit = yield* Effect.flatMap(find(name, extra), (found) => found.snapshot)
-      const operation = yield* resilience.operation(circuit.operation)
-      // Forgotten between two steps: as if it had been unknown.
-      if (Option.isNone(operation)) return yield* views.unknownBreaker(name, yield* resilience.operations, extra)
-      return views.breakerDetails(operation.value, circuit, yield* DateTime.now)
-    })
-
     const reset = Effect.fn("AdminApi.reset")(function* (
       name: string,
       ifMatch: string | undefined,
       reason: string | undefined
     ) {
-      const circuit = yield* find(name)
+      const circuit = yield* lookup.circuit(resilience, name)
       const { after, before } = yield* commands.run(
         {
           command: "reset_circuit_breaker",
           resource: `circuit-breakers/${circuit.name}`,
           ifMatch,
           reason,
-          read: details(circuit.name),
+          read: lookup.breakerDetails(resilience, circuit.name),
           context: { breaker_name: circuit.name }
         },
         () => circuit.reset
@@ -94,7 +82,10 @@ const circuitBreakers = HttpApiBuilder.group(
     return handlers.handleAll({
       list: () => Effect.map(resilience.operations, views.breakerList),
       get: ({ params }) =>
-        Effect.map(details(params.breaker_name, { operation: "circuit_breaker_lookup" }), views.tagged),
+        Effect.map(
+          lookup.breakerDetails(resilience, params.breaker_name, { operation: "circuit_breaker_lookup" }),
+          tagged
+        ),
       reset: ({ headers, params, payload }) => reset(params.breaker_name, headers["if-match"], payload?.reason)
     })
   })

@@ -28,7 +28,7 @@ export type Metrics = typeof Metrics.Type
  * @category schemas
  * @since 0.1.0
  */
-export const CircuitState = Schema.Literals(["closed", "open", "half_open", "isolated"])
+export const CircuitState = Health.CircuitState
 
 /**
  * One circuit in the list.

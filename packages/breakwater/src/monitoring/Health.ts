@@ -11,7 +11,7 @@
  * | `health` | a circuit is open, or an operator holds one open |
  * | `detailed` | the same, an alert is an error, or a check below that degrades says no |
  *
- * `detailed` is `unhealthy` while every circuit refuses calls, or an alert is
+ * `detailed` is `unhealthy` while every circuit isOpen calls, or an alert is
  * critical.
  *
  * | check | says no when | degrades |
@@ -78,6 +78,7 @@ import * as Settings_ from "../Settings.ts"
 import { orNull, Seconds, snakeCase, Timestamp } from "../Wire.ts"
 import * as wiring from "./internal/healthChecks.ts"
 import * as watching from "./internal/healthWatch.ts"
+import { circuitsOf, isOpen, namesOf, percent, severityOf } from "./internal/snapshots.ts"
 
 /** Operations, and circuits, that `detailed` lists. */
 const maxListed = 1000
@@ -292,7 +293,13 @@ export const Check = snakeCase("HealthCheck", {
  */
 export type Check = typeof Check.Type
 
-const CircuitState = Schema.Literals(["closed", "open", "half_open", "isolated"])
+/**
+ * The state of a circuit.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const CircuitState = Schema.Literals(["closed", "open", "half_open", "isolated"])
 
 /**
  * Everything about the health of the process.
@@ -413,20 +420,12 @@ export interface Facts {
   readonly settings: Settings
 }
 
-const circuitsOf = (operations: ReadonlyArray<Operation.Snapshot>): ReadonlyArray<CircuitBreaker.Snapshot> =>
-  operations.flatMap(({ circuits }) => circuits)
-
-const refuses = ({ state }: CircuitBreaker.Snapshot): boolean => state === "open" || state === "isolated"
-
-const namesOf = (circuits: ReadonlyArray<CircuitBreaker.Snapshot>): ReadonlyArray<string> =>
-  circuits.map(({ name }) => name)
-
 const statusOf = (
   operations: ReadonlyArray<Operation.Snapshot>,
   circuits: ReadonlyArray<CircuitBreaker.Snapshot>,
   timestamp: DateTime.Utc
 ): HealthStatus => {
-  const open = circuits.filter(refuses)
+  const open = circuits.filter(isOpen)
   return {
     healthy: open.length === 0,
     openCircuitBreakers: namesOf(open),
@@ -447,8 +446,6 @@ export const summary = (operations: ReadonlyArray<Operation.Snapshot>, at: DateT
   const details = statusOf(operations, circuitsOf(operations), at)
   return { healthy: details.healthy, status: details.healthy ? "healthy" : "degraded", details }
 }
-
-const percent = (part: number, whole: number): number => (whole === 0 ? 0 : Math.round((part / whole) * 10_000) / 100)
 
 const instant = Option.map<number, DateTime.Utc>(DateTime.makeUnsafe)
 
@@ -520,7 +517,7 @@ export const detailed = (facts: Facts): Detailed => {
   const found = checks(facts)
   const counts = { info: 0, warning: 0, error: 0, critical: 0 }
   for (const { level } of alerts) counts[level]++
-  const isUnhealthy = counts.critical > 0 || (circuits.length > 0 && circuits.every(refuses))
+  const isUnhealthy = counts.critical > 0 || (circuits.length > 0 && circuits.every(isOpen))
   const isWell = status.healthy && counts.error === 0 && found.every(({ name, ok }) => ok || !degrading.has(name))
   const listed = worstFirst(operations, (operation) => severityOf(worstOf(operation.circuits)))
   const listedCircuits = worstFirst(circuits, ({ state }) => severityOf(state))
@@ -572,14 +569,9 @@ export const detailed = (facts: Facts): Detailed => {
   }
 }
 
-const severities = ["closed", "half_open", "open", "isolated"] as const satisfies ReadonlyArray<CircuitBreaker.State>
-
-const severityOf = (state: CircuitBreaker.State | undefined): number =>
-  state === undefined ? -1 : severities.indexOf(state)
-
 const worstOf = (circuits: ReadonlyArray<CircuitBreaker.Snapshot>): CircuitBreaker.State | undefined => {
   let worst: CircuitBreaker.State | undefined
-  for (const { state } of circuits) if (severityOf(state) > severityOf(worst)) worst = state
+  for (const { state } of circuits) if (worst === undefined || severityOf(state) > severityOf(worst)) worst = state
   return worst
 }
 

@@ -15,6 +15,7 @@ import { snakeCase } from "../../Wire.ts"
 import * as AdminError from "../AdminError.ts"
 import * as Shapes from "../ConfigurationShapes.ts"
 import { operation } from "../Endpoint.ts"
+import * as parameters from "./parameters.ts"
 
 const by = {
   /** Why, for the audit log. */
@@ -80,8 +81,6 @@ const Variables = Schema.Record(Schema.String, Schema.Union([Schema.String, Sche
   identifier: "LegacyVariables"
 })
 
-const headers = { "if-match": Schema.optionalKey(Schema.String) }
-const etag = { etag: Schema.String }
 const errors = [AdminError.validation, AdminError.preconditionFailed, AdminError.rateLimit] as const
 
 /**
@@ -94,16 +93,16 @@ const errors = [AdminError.validation, AdminError.preconditionFailed, AdminError
  */
 export class ConfigurationGroup extends HttpApiGroup.make("configuration").add(
   HttpApiEndpoint.get("current", "/config", {
-    success: HttpApiSchema.WithHeaders(Shapes.CurrentConfiguration, etag)
+    success: parameters.tagged(Shapes.CurrentConfiguration)
   }).annotateMerge(
     operation("get_current_config", "configuration_retrieval", {
       summary: "The configuration in force, each number with its source."
     })
   ),
   HttpApiEndpoint.post("reload", "/config/reload", {
-    headers,
+    headers: parameters.ifMatch,
     payload: [Reload, HttpApiSchema.NoContent],
-    success: HttpApiSchema.WithHeaders(Shapes.ConfigurationReloaded, etag),
+    success: parameters.tagged(Shapes.ConfigurationReloaded),
     error: errors
   }).annotateMerge(
     operation("reload_configuration", "configuration_reload", {
@@ -113,9 +112,9 @@ export class ConfigurationGroup extends HttpApiGroup.make("configuration").add(
     })
   ),
   HttpApiEndpoint.post("applyPreset", "/config/apply-preset", {
-    headers,
+    headers: parameters.ifMatch,
     payload: ApplyPreset,
-    success: HttpApiSchema.WithHeaders(Shapes.ConfigurationChanged, etag),
+    success: parameters.tagged(Shapes.ConfigurationChanged),
     error: errors
   }).annotateMerge(
     operation("apply_preset", "preset_application", {
@@ -124,9 +123,9 @@ export class ConfigurationGroup extends HttpApiGroup.make("configuration").add(
     })
   ),
   HttpApiEndpoint.post("reset", "/config/reset", {
-    headers,
+    headers: parameters.ifMatch,
     payload: [Reset, HttpApiSchema.NoContent],
-    success: HttpApiSchema.WithHeaders(Shapes.ConfigurationChanged, etag),
+    success: parameters.tagged(Shapes.ConfigurationChanged),
     error: errors
   }).annotateMerge(
     operation("reset_configuration", "configuration_reset", {
@@ -136,9 +135,9 @@ export class ConfigurationGroup extends HttpApiGroup.make("configuration").add(
     })
   ),
   HttpApiEndpoint.post("rollback", "/config/rollback", {
-    headers,
+    headers: parameters.ifMatch,
     payload: Rollback,
-    success: HttpApiSchema.WithHeaders(Shapes.ConfigurationChanged, etag),
+    success: parameters.tagged(Shapes.ConfigurationChanged),
     error: [...errors, AdminError.businessLogic]
   }).annotateMerge(
     operation("rollback_configuration", "configuration_rollback", {
@@ -155,16 +154,16 @@ export class ConfigurationGroup extends HttpApiGroup.make("configuration").add(
     })
   ),
   HttpApiEndpoint.get("export", "/config/export", {
-    success: HttpApiSchema.WithHeaders(Shapes.ConfigurationDocument, etag)
+    success: parameters.tagged(Shapes.ConfigurationDocument)
   }).annotateMerge(
     operation("export_configuration", "configuration_export", {
       summary: "The configuration in force, to import it elsewhere."
     })
   ),
   HttpApiEndpoint.post("import", "/config/import", {
-    headers,
+    headers: parameters.ifMatch,
     payload: Import,
-    success: HttpApiSchema.WithHeaders(Shapes.ConfigurationChanged, etag),
+    success: parameters.tagged(Shapes.ConfigurationChanged),
     error: errors
   }).annotateMerge(
     operation("import_configuration", "configuration_import", {
@@ -190,13 +189,13 @@ export class ConfigurationGroup extends HttpApiGroup.make("configuration").add(
     })
   ),
   HttpApiEndpoint.get("strategies", "/strategies", {
-    success: HttpApiSchema.WithHeaders(Shapes.StrategyList, etag)
+    success: parameters.tagged(Shapes.StrategyList)
   }).annotateMerge(
     operation("list_strategies", "strategy_listing", { summary: "Every strategy with its numbers in force." })
   ),
   HttpApiEndpoint.get("strategy", "/strategies/:strategy_name", {
     params: { strategy_name: Schema.String },
-    success: HttpApiSchema.WithHeaders(Shapes.StrategyDetails, etag),
+    success: parameters.tagged(Shapes.StrategyDetails),
     error: AdminError.businessLogic
   }).annotateMerge(
     operation("get_strategy_details", "strategy_details_retrieval", {

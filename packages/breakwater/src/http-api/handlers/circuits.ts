@@ -6,12 +6,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import type * as CircuitBreaker from "../../CircuitBreaker.ts"
+import { circuitsOf } from "../../monitoring/internal/snapshots.ts"
 import { Resilience } from "../../Resilience.ts"
 import { AdminApi } from "../AdminApi.ts"
 import { Commands } from "../Commands.ts"
 import * as lookup from "../internal/lookup.ts"
 import * as operationViews from "../internal/operationViews.ts"
-import * as views from "../internal/views.ts"
+import { tagged } from "../internal/version.ts"
 
 /** A forced state always expires. */
 const isolationSeconds = 3_600
@@ -45,14 +46,14 @@ export const layer = HttpApiBuilder.group(
         },
         () => Effect.flatMap(lookup.circuit(resilience, name), write)
       )
-      return views.tagged(after)
+      return tagged(after)
     })
 
     const isolate = (circuit: CircuitBreaker.Circuit, reason: string, seconds = isolationSeconds) =>
       Effect.flatMap(lookup.actor, (actor) => circuit.isolate({ reason, actor, expiresIn: Duration.seconds(seconds) }))
 
     const circuits = Effect.map(resilience.operations, (operations) =>
-      operationViews.circuitsState(operations.flatMap(({ circuits }) => circuits))
+      operationViews.circuitsState(circuitsOf(operations))
     )
 
     const resetAll = Effect.fn("AdminApi.resetAll")(function* (

@@ -20,6 +20,7 @@ import type { Import, Reload } from "../groups/ConfigurationGroup.ts"
 import * as errors from "../internal/configurationErrors.ts"
 import * as views from "../internal/configurationViews.ts"
 import { operationNames } from "../internal/operationNames.ts"
+import { tagged, taggedAs } from "../internal/version.ts"
 
 /** A write as its endpoint asks for it. */
 interface Request {
@@ -190,29 +191,29 @@ export const layer = HttpApiBuilder.group(
           const found = all.get(name)
           return found === undefined
             ? Effect.fail(errors.unknownName("strategy", name, [...all.keys()]))
-            : Effect.succeed(views.taggedAs(version, found))
+            : Effect.succeed(taggedAs(version, found))
         }
       )
 
     return handlers.handleAll({
-      current: () => Effect.map(shown(views.current), views.tagged),
-      reload: ({ headers, payload }) => Effect.map(reload(headers["if-match"], payload ?? {}), views.tagged),
+      current: () => Effect.map(shown(views.current), tagged),
+      reload: ({ headers, payload }) => Effect.map(reload(headers["if-match"], payload ?? {}), tagged),
       applyPreset: ({ headers, payload }) =>
         write({ command: "apply_preset", ifMatch: headers["if-match"], ...payload }, (by) =>
           apply({ preset: payload.preset }, by)
-        ).pipe(Effect.map(views.tagged)),
-      reset: ({ headers, payload }) => Effect.map(reset(headers["if-match"], payload ?? {}), views.tagged),
-      rollback: ({ headers, payload }) => Effect.map(rollback(headers["if-match"], payload), views.tagged),
+        ).pipe(Effect.map(tagged)),
+      reset: ({ headers, payload }) => Effect.map(reset(headers["if-match"], payload ?? {}), tagged),
+      rollback: ({ headers, payload }) => Effect.map(rollback(headers["if-match"], payload), tagged),
       changes: ({ query }) =>
         Effect.map(configuration.history, (changes) => changes.slice(0, query.limit ?? usual).map(views.historyEntry)),
-      export: () => Effect.map(Effect.zipWith(configuration.current, DateTime.now, views.document), views.tagged),
-      import: ({ headers, payload }) => Effect.map(importDocument(headers["if-match"], payload), views.tagged),
+      export: () => Effect.map(Effect.zipWith(configuration.current, DateTime.now, views.document), tagged),
+      import: ({ headers, payload }) => Effect.map(importDocument(headers["if-match"], payload), tagged),
       environment: () => environment,
       migration: ({ payload, query }) =>
         Effect.map(analyze(payload ?? undefined), (plan) =>
           query.format === undefined ? Migration.report(plan) : Migration.script(plan, query.format)
         ),
-      strategies: () => Effect.map(shown(views.strategies), views.tagged),
+      strategies: () => Effect.map(shown(views.strategies), tagged),
       strategy: ({ params }) => strategy(params.strategy_name)
     })
   })

@@ -11,6 +11,7 @@ import { Commands } from "../Commands.ts"
 import * as configurationErrors from "../internal/configurationErrors.ts"
 import * as lookup from "../internal/lookup.ts"
 import * as operationViews from "../internal/operationViews.ts"
+import { tagged } from "../internal/version.ts"
 
 /**
  * @category layers
@@ -62,12 +63,10 @@ export const layer = HttpApiBuilder.group(
     })
 
     return handlers.handleAll({
-      list: () => Effect.map(list, (all) => operationViews.withEtag(all, all)),
-      get: ({ params }) => Effect.map(one(params.operation_name), (view) => operationViews.withEtag(view, view)),
+      list: () => Effect.map(list, tagged),
+      get: ({ params }) => Effect.map(one(params.operation_name), tagged),
       set: ({ headers, params, payload }) =>
-        Effect.map(set(params.operation_name, headers["if-match"], payload), (view) =>
-          operationViews.withEtag(view, view)
-        )
+        Effect.map(set(params.operation_name, headers["if-match"], payload), tagged)
     })
   })
 )

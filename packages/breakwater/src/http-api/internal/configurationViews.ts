@@ -3,7 +3,6 @@
  */
 import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
-import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Configuration from "../../config/Configuration.ts"
@@ -18,22 +17,12 @@ import * as Preset from "../../Preset.ts"
 import * as Strategy from "../../Strategy.ts"
 import type * as Shapes from "../ConfigurationShapes.ts"
 import type { EnvironmentValidation } from "../groups/ValidationGroup.ts"
-import { etagOf } from "./version.ts"
 
 /** The configuration in force, with the count of its changes. @internal */
 export type Current = Resolution.Resolved & { readonly version: number }
 
 // Values in force are those of JSON.
 const json = (value: unknown): Schema.Json => (value ?? null) as Schema.Json
-
-/** A body with its version as `ETag`. @internal */
-export const tagged = <A extends { readonly version: number }>(
-  body: A
-): HttpApiSchema.withHeaders<A, { readonly etag: string }> => taggedAs(body.version, body)
-
-/** A body with a version as `ETag`. @internal */
-export const taggedAs = <A>(version: number, body: A): HttpApiSchema.withHeaders<A, { readonly etag: string }> =>
-  HttpApiSchema.withHeaders({ body, headers: { etag: etagOf(version) } })
 
 const configOf = (
   strategy: string,

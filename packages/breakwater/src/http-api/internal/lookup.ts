@@ -16,19 +16,27 @@ export const operation = Effect.fnUntraced(function* (resilience: Resilience["Se
   return yield* operationViews.unknownOperation(name, yield* resilience.operations)
 })
 
-/** @internal */
-export const circuit = Effect.fnUntraced(function* (resilience: Resilience["Service"], name: string) {
+/** `extra` goes into the context of the error. @internal */
+export const circuit = Effect.fnUntraced(function* (
+  resilience: Resilience["Service"],
+  name: string,
+  extra?: { readonly operation: string }
+) {
   const found = yield* resilience.circuit(name)
   if (Option.isSome(found)) return found.value
-  return yield* views.unknownBreaker(name, yield* resilience.operations)
+  return yield* views.unknownBreaker(name, yield* resilience.operations, extra)
 })
 
-/** @internal */
-export const breakerDetails = Effect.fnUntraced(function* (resilience: Resilience["Service"], name: string) {
-  const snapshot = yield* Effect.flatMap(circuit(resilience, name), (found) => found.snapshot)
+/** `extra` goes into the context of the error. @internal */
+export const breakerDetails = Effect.fnUntraced(function* (
+  resilience: Resilience["Service"],
+  name: string,
+  extra?: { readonly operation: string }
+) {
+  const snapshot = yield* Effect.flatMap(circuit(resilience, name, extra), (found) => found.snapshot)
   const found = yield* resilience.operation(snapshot.operation)
   // Forgotten between two steps: as if it had been unknown.
-  if (Option.isNone(found)) return yield* views.unknownBreaker(name, yield* resilience.operations)
+  if (Option.isNone(found)) return yield* views.unknownBreaker(name, yield* resilience.operations, extra)
   return views.breakerDetails(found.value, snapshot, yield* DateTime.now)
 })
 

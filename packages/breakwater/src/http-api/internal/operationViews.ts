@@ -2,16 +2,15 @@
  * What the admin API shows of operations and their numbers.
  */
 import type * as DateTime from "effect/DateTime"
-import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import type * as CircuitBreaker from "../../CircuitBreaker.ts"
 import * as Errors from "../../Errors.ts"
 import * as Health from "../../monitoring/Health.ts"
+import { circuitsOf, isOpen, percent, severityOf } from "../../monitoring/internal/snapshots.ts"
 import type * as Operation from "../../Operation.ts"
 import * as Preset from "../../Preset.ts"
 import type * as CircuitsGroup from "../groups/CircuitsGroup.ts"
 import type * as MetricsGroup from "../groups/MetricsGroup.ts"
 import type * as OperationsGroup from "../groups/OperationsGroup.ts"
-import * as version from "./version.ts"
 import * as views from "./views.ts"
 
 /** Names, circuits or sentences in one answer, where they are not what was asked for. */
@@ -24,13 +23,6 @@ const lowSuccess = { percent: 80, calls: 10 } as const
 type Snapshots = ReadonlyArray<Operation.Snapshot>
 
 /** @internal */
-export const withEtag = <A>(
-  body: A,
-  at: { readonly version: number }
-): HttpApiSchema.withHeaders<A, { readonly etag: string }> =>
-  HttpApiSchema.withHeaders({ body, headers: { etag: version.etagOf(at.version) } })
-
-/** @internal */
 export const unknownOperation = (name: string, operations: Snapshots): Errors.BusinessLogicError =>
   new Errors.BusinessLogicError({
     message: "Operation not found",
@@ -40,11 +32,6 @@ export const unknownOperation = (name: string, operations: Snapshots): Errors.Bu
       available_operations: operations.slice(0, maxNamed).map(({ name }) => name)
     }
   })
-
-const circuitsOf = (operations: Snapshots): ReadonlyArray<CircuitBreaker.Snapshot> =>
-  operations.flatMap(({ circuits }) => circuits)
-
-const isOpen = ({ state }: CircuitBreaker.Snapshot): boolean => state === "open" || state === "isolated"
 
 const summary = (operations: Snapshots, timestamp: DateTime.Utc): MetricsGroup.All["summary"] => {
   const circuits = circuitsOf(operations)
@@ -85,7 +72,7 @@ export const dashboard = (operations: Snapshots, now: DateTime.Utc): MetricsGrou
     operations.reduce((total, { counters }) => total + of(counters), 0)
   const totalCalls = sum(({ calls }) => calls)
   const successfulCalls = sum(({ succeeded }) => succeeded)
-  const successRate = totalCalls === 0 ? 0 : Math.round((successfulCalls / totalCalls) * 10_000) / 100
+  const successRate = percent(successfulCalls, totalCalls)
   const isLow = totalCalls > lowSuccess.calls && successRate < lowSuccess.percent
   return {
     timestamp: now,
@@ -117,8 +104,6 @@ export const dashboard = (operations: Snapshots, now: DateTime.Utc): MetricsGrou
 
 const aliasOf: ReadonlyMap<string, string> = new Map(Array.from(Preset.aliases, ([alias, name]) => [name, alias]))
 
-const severities = ["closed", "half_open", "open", "isolated"] as const satisfies ReadonlyArray<CircuitBreaker.State>
-
 /** @internal */
 export const operation = (snapshot: Operation.Snapshot, version: number): OperationsGroup.Operation => {
   const { callLatency } = snapshot.recent
@@ -145,7 +130,7 @@ export const operation = (snapshot: Operation.Snapshot, version: number): Operat
     inFlight: snapshot.counters.inFlight,
     latencyMs: { p50: callLatency.p50, p95: callLatency.p95, p99: callLatency.p99 },
     circuitBreakers: snapshot.circuits
-      .toSorted((a, b) => severities.indexOf(b.state) - severities.indexOf(a.state))
+      .toSorted((a, b) => severityOf(b.state) - severityOf(a.state))
       .slice(0, maxNamed)
       .map(({ name, state }) => ({ name, state })),
     totalCircuitBreakers: snapshot.circuits.length
