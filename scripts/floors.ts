@@ -26,6 +26,7 @@ const floors: ReadonlyArray<Floor> = [
     files: named(
       "Settings",
       "Outcome",
+      "Policy",
       "Errors",
       "ResilienceError",
       "ResilienceEvent",

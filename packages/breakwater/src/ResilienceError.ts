@@ -147,12 +147,85 @@ export class TimeoutExceeded {
 }
 
 /**
+ * All places are taken and so is the queue for them, or the wait in it was over:
+ * the call did not run.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class BulkheadFull {
+  readonly _tag = "BulkheadFull"
+  /** Calls that ran at that moment. */
+  readonly active: number
+  /** Calls that waited at that moment. */
+  readonly queued: number
+  /** Calls that may run at once. */
+  readonly limit: number
+  /** How long the call itself waited. */
+  readonly waited: Duration.Duration
+  constructor(fields: {
+    readonly active: number
+    readonly queued: number
+    readonly limit: number
+    readonly waited: Duration.Duration
+  }) {
+    this.active = fields.active
+    this.queued = fields.queued
+    this.limit = fields.limit
+    this.waited = fields.waited
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+  get message(): string {
+    return `bulkhead full: ${this.active} of ${this.limit} running, ${this.queued} waiting`
+  }
+}
+
+/**
+ * The rate limit has no room for the call, or not soon enough: it did not run.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class RateLimitExceeded {
+  readonly _tag = "RateLimitExceeded"
+  /** `admission`: once for a call, before all attempts. `quota`: for each attempt. */
+  readonly scope: "admission" | "quota"
+  /** Time until a call of the same cost has room, if no other takes it. Exact to the millisecond. */
+  readonly retryAfter: Duration.Duration
+  /** Calls, or units of cost, in one window. */
+  readonly limit: number
+  constructor(fields: {
+    readonly scope: "admission" | "quota"
+    readonly retryAfter: Duration.Duration
+    readonly limit: number
+  }) {
+    this.scope = fields.scope
+    this.retryAfter = fields.retryAfter
+    this.limit = fields.limit
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+  get message(): string {
+    return `${this.scope} rate limit of ${this.limit} exceeded${after(this.retryAfter)}`
+  }
+}
+
+/**
  * Every way in which a strategy can end a call by itself.
  *
  * @category models
  * @since 0.1.0
  */
-export type Reason = CircuitOpen | CircuitHalfOpen | CircuitIsolated | TimeoutExceeded
+export type Reason =
+  | CircuitOpen
+  | CircuitHalfOpen
+  | CircuitIsolated
+  | BulkheadFull
+  | RateLimitExceeded
+  | TimeoutExceeded
 
 /**
  * Fails a call that a strategy refused or cut short. `R` lists the reasons

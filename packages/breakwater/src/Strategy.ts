@@ -105,7 +105,10 @@ export interface Overrides {
 
 type CircuitReason = CircuitOpen | CircuitHalfOpen | CircuitIsolated
 
-type Inherited<O extends Overrides> = O["extends"] extends Strategy<string, infer R> ? R : Reason
+/** The reasons of the built-in strategies. */
+type Standard = CircuitReason | TimeoutExceeded
+
+type Inherited<O extends Overrides> = O["extends"] extends Strategy<string, infer R> ? R : Standard
 
 /** The reasons that a policy adds: none when it is left out, those of `extends` when nothing is said. */
 type Added<O extends Overrides, Field extends keyof Overrides, R extends Reason> = Field extends keyof O
@@ -178,7 +181,7 @@ const preset = <const Name extends BuiltIn>(
     readonly threshold: number
     readonly openFor: number
   }
-): Strategy<Name> => ({
+): Strategy<Name, Standard> => ({
   name,
   settings: new Settings({
     retry: Retry.settings({

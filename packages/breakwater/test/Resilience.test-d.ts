@@ -148,13 +148,13 @@ describe("a strategy of one's own", () => {
   type Circuit = CircuitOpen | CircuitHalfOpen | CircuitIsolated
 
   it("adds the reasons of its policies, and no others", () => {
-    expectTypeOf(Strategy.make("all")).toEqualTypeOf<Strategy.Strategy<"all">>()
+    expectTypeOf(Strategy.make("all")).toEqualTypeOf<Strategy.Strategy<"all", Circuit | TimeoutExceeded>>()
     expectTypeOf(Strategy.make("timed", { circuitBreaker: false })).toEqualTypeOf<
       Strategy.Strategy<"timed", TimeoutExceeded>
     >()
     expectTypeOf(Strategy.make("broken", { timeout: false })).toEqualTypeOf<Strategy.Strategy<"broken", Circuit>>()
     expectTypeOf(Strategy.make("stated", { circuitBreaker: { failureThreshold: 3 } })).toEqualTypeOf<
-      Strategy.Strategy<"stated">
+      Strategy.Strategy<"stated", Circuit | TimeoutExceeded>
     >()
     expectTypeOf(Strategy.make("bare", { circuitBreaker: false, timeout: false })).toEqualTypeOf<
       Strategy.Strategy<"bare", never>
@@ -165,7 +165,7 @@ describe("a strategy of one's own", () => {
     const timed = Strategy.make("timed", { circuitBreaker: false })
     expectTypeOf(Strategy.make("heir", { extends: timed })).toEqualTypeOf<Strategy.Strategy<"heir", TimeoutExceeded>>()
     expectTypeOf(Strategy.make("heir", { extends: timed, circuitBreaker: { failureThreshold: 2 } })).toEqualTypeOf<
-      Strategy.Strategy<"heir">
+      Strategy.Strategy<"heir", Circuit | TimeoutExceeded>
     >()
     expectTypeOf(Strategy.make("heir", { extends: "critical", timeout: false })).toEqualTypeOf<
       Strategy.Strategy<"heir", Circuit>

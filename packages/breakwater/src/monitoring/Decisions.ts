@@ -155,6 +155,12 @@ const refusal = (name: string, { at, circuit, elapsed }: Decision.Decision, reas
       return `refused by circuit ${name}: isolated by an operator (${reason.because})${
         reason.retryAfter === undefined ? "" : `, for another ${Duration.format(reason.retryAfter)}`
       }`
+    case "BulkheadFull":
+      return `refused by bulkhead ${name}: ${reason.active} of ${reason.limit} places taken and ${reason.queued} waiting${
+        Duration.isZero(reason.waited) ? "" : `, after a wait of ${Duration.format(reason.waited)}`
+      }`
+    case "RateLimitExceeded":
+      return `refused by the ${reason.scope} rate limit of ${name}: ${reason.limit} are allowed, room again in ${Duration.format(reason.retryAfter)}`
     case "TimeoutExceeded":
       return `${name} was cut short by its ${reason.scope} timeout of ${Duration.format(reason.limit)}, ${span(elapsed)} after its start`
     case undefined:

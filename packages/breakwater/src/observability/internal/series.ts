@@ -78,6 +78,8 @@ const reasons = words<keyof Counters["rejections"]>({
   CircuitOpen: true,
   CircuitHalfOpen: true,
   CircuitIsolated: true,
+  BulkheadFull: true,
+  RateLimitExceeded: true,
   TimeoutExceeded: true
 })
 

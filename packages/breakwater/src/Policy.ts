@@ -1,0 +1,62 @@
+/**
+ * What composes policies knows of one: that it can be started for an operation,
+ * and that it then goes around effects.
+ *
+ * **Details**
+ *
+ * A policy's settings carry the function that starts it. Whoever composes
+ * policies imports none of them, so a program bundles those it names.
+ *
+ * @since 0.1.0
+ */
+import type * as Clock from "effect/Clock"
+import type * as Effect from "effect/Effect"
+import type * as Errors from "./Classification.ts"
+import type { Sink } from "./EventSink.ts"
+import type { Moment } from "./Moment.ts"
+import type { ResilienceError } from "./ResilienceError.ts"
+
+/**
+ * What a policy is started with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Services {
+  readonly operation: string
+  readonly events: Sink
+  /** Keys kept at most, 1 to 1,000,000. Default 10,000. */
+  readonly maxKeys?: number | undefined
+  /** Monotonic milliseconds. */
+  readonly now: number
+}
+
+/**
+ * What a call says about itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Call {
+  readonly key?: string | undefined
+  readonly rules?: ReadonlyArray<Errors.Rule> | undefined
+}
+
+/**
+ * A policy that runs for one operation. Its state outlives the calls.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Running<in Settings, out Snapshot> {
+  readonly run: <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    call: Call,
+    moment: Moment
+  ) => Effect.Effect<A, E | ResilienceError, R>
+  /** Changes the settings in force. What runs and what is counted stays. */
+  readonly retuneUnsafe: (settings: Settings) => void
+  /** Forgetting it would change nothing for any call. */
+  readonly isAtRest: (now: number) => boolean
+  readonly snapshotsUnsafe: (clock: Clock.Clock) => ReadonlyArray<Snapshot>
+}
