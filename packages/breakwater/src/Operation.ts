@@ -22,6 +22,7 @@ import type * as latency from "./internal/latency.ts"
 import { LatencyRecorder } from "./internal/latency.ts"
 import type { Moment } from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
+import type * as Policy from "./Policy.ts"
 import type * as Preset from "./Preset.ts"
 import { isResilienceError, type Reason, type ResilienceError, type TimeoutExceeded } from "./ResilienceError.ts"
 import type { ResilienceEvent } from "./EventSchema.ts"
@@ -92,6 +93,16 @@ export interface Snapshot {
   readonly circuits: ReadonlyArray<CircuitBreaker.Snapshot>
 }
 
+/**
+ * Started policies by where they stand, each with the settings in force.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Policies = Partial<
+  Record<Policy.Slot, { readonly settings: Policy.Startable; readonly running: Policy.Running<never, unknown> }>
+>
+
 /** What a call says about itself at its end. */
 interface Ended {
   readonly key: string | undefined
@@ -118,6 +129,8 @@ export class Operation {
   private resolved: Preset.Resolved
   /** `undefined` while no strategy of the operation had a circuit breaker. */
   circuits: CircuitBreaker.Circuits | undefined
+  /** The policies that a strategy of the operation has started. */
+  policies: Policies | undefined = undefined
   private readonly events: Sink
   private readonly decisionOptions: Decision.Options
   private calls = 0
@@ -344,7 +357,8 @@ export class Operation {
     return (
       this.inFlight === 0 &&
       this.abandoned === 0 &&
-      (this.circuits === undefined || this.circuits.allUnsafe().every((circuit) => circuit.isAtRest(now)))
+      (this.circuits === undefined || this.circuits.allUnsafe().every((circuit) => circuit.isAtRest(now))) &&
+      (this.policies === undefined || Object.values(this.policies).every(({ running }) => running.isAtRest(now)))
     )
   }
 

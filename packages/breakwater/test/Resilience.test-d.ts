@@ -186,10 +186,12 @@ describe("a strategy of one's own", () => {
 
   it("refuses policies and settings that do not exist", () => {
     expectTypeOf<keyof Strategy.Overrides>().toEqualTypeOf<
-      "extends" | "retry" | "circuitBreaker" | "timeout" | "rules" | "openSchedule"
+      "extends" | "retry" | "circuitBreaker" | "timeout" | "admission" | "bulkhead" | "quota" | "rules" | "openSchedule"
     >()
     // @ts-expect-error no such policy
-    Strategy.make("wrong", { bulkhead: false })
+    Strategy.make("wrong", { bulkheads: false })
+    // @ts-expect-error settings that start no policy
+    Strategy.make("wrong", { bulkhead: { maxConcurrent: 3 } })
     // @ts-expect-error no such setting
     Strategy.make("wrong", { circuitBreaker: { failureTreshold: 3 } })
     // @ts-expect-error a policy is left out with false
