@@ -191,6 +191,8 @@ export class Operation {
       if (this.isSampled()) this.decide("succeeded", undefined, startedAt, call, moment)
     } else if (Cause.hasInterruptsOnly(exit.cause)) {
       this.interrupted++
+      // It may have happened in the middle of a pause.
+      moment.read()
       if (this.isSampled()) this.decide("interrupted", undefined, startedAt, call, moment)
       return
     } else {

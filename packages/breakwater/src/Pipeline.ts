@@ -194,7 +194,7 @@ const fallBack = <A, E, R>(self: Effect.Effect<A, E, R>, operation: Operation, c
     const answer = Effect.suspend(() => call.fallback!(failed.error as never)) as Effect.Effect<A, E, R>
     return answer.pipe(
       Effect.tap(() => ended(true)),
-      Effect.tapError(() => ended(false))
+      Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : ended(false)))
     )
   })
 
