@@ -234,13 +234,13 @@ export interface CallOptions {
 }
 
 /**
- * What a fallback is given.
+ * What a fallback is given. Rejections may also be those of a guard inside.
  *
  * @category utility types
  * @since 0.1.0
  */
 export type FallbackInput<E, R extends Reason, On extends Pipeline.FallbackOn> = On extends "rejections"
-  ? ResilienceError<R>
+  ? ResilienceError<R> | Extract<E, ResilienceError>
   : On extends "all"
     ? unknown
     : E | ResilienceError<R>

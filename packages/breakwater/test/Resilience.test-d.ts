@@ -113,6 +113,18 @@ describe("a fallback", () => {
     expectTypeOf<ErrorOf<typeof answered>>().toEqualTypeOf<Down | Busy>()
   })
 
+  it("is given the rejections of a guard inside, too", () => {
+    const inner = work.pipe(withResilience(Strategy.make("inner", { timeout: false })))
+    const outer = Strategy.make("outer", { circuitBreaker: false })
+    withResilience(inner, outer, {
+      fallbackOn: "rejections",
+      fallback: (error) => {
+        expectTypeOf(error.reason).toEqualTypeOf<CircuitOpen | CircuitHalfOpen | CircuitIsolated | TimeoutExceeded>()
+        return Effect.succeed(0)
+      }
+    })
+  })
+
   it("knows nothing of the error when it answers defects too", () => {
     const answered = withResilience(work, "balanced", {
       fallbackOn: "all",
