@@ -34,6 +34,7 @@ const floors: ReadonlyArray<Floor> = [
       "EventSink",
       "Classification",
       "Moment",
+      "Child",
       "Monotonic",
       "Tracing",
       "Wire",

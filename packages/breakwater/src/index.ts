@@ -7,6 +7,7 @@
 export * as Alerts from "./monitoring/Alerts.ts"
 export * as Async from "./Async.ts"
 export * as CircuitBreaker from "./CircuitBreaker.ts"
+export * as Coalesce from "./Coalesce.ts"
 export * as Configuration from "./config/Configuration.ts"
 export * as CustomConfig from "./config/CustomConfig.ts"
 export * as Deadline from "./Deadline.ts"
