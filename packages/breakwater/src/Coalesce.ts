@@ -199,6 +199,30 @@ export class Flights {
   }
 }
 
+/**
+ * What a guarded call shares its run by.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface By {
+  readonly key: string
+  readonly startUnsafe: () => Flights
+}
+
+/**
+ * Lets a guarded call share its run with those of its operation that have the
+ * same key. The settings of the operation's first such call are in force.
+ * Throws `InvalidSettings`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const by = (key: string, input: SettingsInput | Settings = {}): By => {
+  const checked = settings(input)
+  return { key, startUnsafe: () => new Flights(checked) }
+}
+
 // The effects under one key are of one kind, which the compiler cannot see.
 type Resume = (exit: Exit.Exit<never>) => void
 

@@ -16,6 +16,7 @@ import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import type * as Coalesce from "./Coalesce.ts"
 import * as Decision from "./Decision.ts"
 import * as Errors from "./Classification.ts"
 import type * as latency from "./internal/latency.ts"
@@ -91,6 +92,8 @@ export interface Snapshot {
   readonly lastSuccess: Option.Option<number>
   readonly lastFailure: Option.Option<number>
   readonly circuits: ReadonlyArray<CircuitBreaker.Snapshot>
+  /** Runs that calls share; `None` while no call asked for it. */
+  readonly coalesce: Option.Option<Coalesce.Snapshot>
 }
 
 /**
@@ -131,6 +134,7 @@ export class Operation {
   circuits: CircuitBreaker.Circuits | undefined
   /** The policies that a strategy of the operation has started. */
   policies: Policies | undefined = undefined
+  private flights: Coalesce.Flights | undefined = undefined
   private readonly events: Sink
   private readonly decisionOptions: Decision.Options
   private calls = 0
@@ -169,6 +173,11 @@ export class Operation {
   /** Where the strategy in force comes from. */
   get source(): Preset.Source {
     return this.resolved.source
+  }
+
+  /** The runs that calls of the operation share. @internal */
+  flightsUnsafe({ startUnsafe }: Coalesce.By): Coalesce.Flights {
+    return (this.flights ??= startUnsafe())
   }
 
   /** Changes the strategy in force. @internal */
@@ -359,6 +368,7 @@ export class Operation {
     return (
       this.inFlight === 0 &&
       this.abandoned === 0 &&
+      this.flights?.isAtRest !== false &&
       (this.circuits === undefined || this.circuits.allUnsafe().every((circuit) => circuit.isAtRest(now))) &&
       (this.policies === undefined || Object.values(this.policies).every(({ running }) => running.isAtRest(now)))
     )
@@ -401,7 +411,8 @@ export class Operation {
       recent: { callLatency: calls.recent, attemptLatency: attempts.recent },
       lastSuccess: wallOf(this.lastSuccess),
       lastFailure: wallOf(this.lastFailure),
-      circuits: (this.circuits?.allUnsafe() ?? []).map((circuit) => circuit.snapshotUnsafe(clock))
+      circuits: (this.circuits?.allUnsafe() ?? []).map((circuit) => circuit.snapshotUnsafe(clock)),
+      coalesce: Option.map(Option.fromUndefinedOr(this.flights), (flights) => flights.snapshotUnsafe())
     }
   }
 }

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as Errors from "./Classification.ts"
+import type * as Coalesce from "./Coalesce.ts"
 import * as Moment from "./Moment.ts"
 import type { Operation } from "./Operation.ts"
 import type * as Policy from "./Policy.ts"
@@ -36,6 +37,7 @@ export type FallbackOn = "failures" | "rejections" | "all"
  */
 export interface Call {
   readonly key?: string | undefined
+  readonly coalesce?: Coalesce.By | undefined
   readonly classify?: Errors.Rule | undefined
   readonly fallback?: ((error: never) => Effect.Effect<unknown, unknown, unknown>) | undefined
   readonly fallbackOn?: FallbackOn | undefined
@@ -82,7 +84,7 @@ export const make = (
   const isAdmitted = settings.admission !== false
   const inner = started.flatMap(([slot]) => (slot === "admission" ? [] : [slot]))
 
-  return {
+  const pipeline: Pipeline = {
     tuning,
     started,
     // What comes later stands further out.
@@ -99,6 +101,7 @@ export const make = (
     // - The total timeout is the deadline of the call's moment: attempts are
     //   clipped to it, and no pause sleeps past it.
     // - The admission limit stands outside of the retry: a call passes it once.
+    // - Calls that share a run share all of the above, and count as one call.
     // - The fallback stands outside of everything and has its own time.
     run: <A, E, R>(
       self: Effect.Effect<A, E, R>,
@@ -106,6 +109,7 @@ export const make = (
       call: Call,
       fiber: Fiber.Fiber<unknown, unknown>
     ) => {
+      if (call.coalesce !== undefined) return share(self, operation, call, call.coalesce, pipeline)
       const { name, circuits } = operation
       const { classify, fallback, key } = call
       const rules = classify === undefined ? strategyRules : [classify, ...strategyRules]
@@ -135,6 +139,23 @@ export const make = (
       return guarded
     }
   }
+  return pipeline
+}
+
+const share = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  operation: Operation,
+  call: Call,
+  coalesce: Coalesce.By,
+  pipeline: Pipeline
+): Effect.Effect<A, E | ResilienceError, R> => {
+  const alone = { ...call, coalesce: undefined, fallback: undefined }
+  // What one tenant may see is not for another.
+  const key = call.key === undefined ? coalesce.key : JSON.stringify([call.key, coalesce.key])
+  // Guarded by the fiber that runs it: the deadlines of its callers are none of its own.
+  const guarded = Effect.withFiber((fiber) => pipeline.run(self, operation, alone, fiber))
+  const shared = operation.flightsUnsafe(coalesce).run(guarded, key)
+  return call.fallback === undefined ? shared : fallBack(shared, operation, call)
 }
 
 /** The call is counted by its first attempt; here its end is watched. */

@@ -54,6 +54,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Stream from "effect/Stream"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import type * as Coalesce from "./Coalesce.ts"
 import type * as Decision from "./Decision.ts"
 import * as Errors from "./Classification.ts"
 import type { Snapshot } from "./Operation.ts"
@@ -229,6 +230,11 @@ export interface CallOptions {
   readonly operation?: string | undefined
   /** Splits the operation into circuits, for example by tenant or provider. */
   readonly key?: string | undefined
+  /**
+   * Shares one run between calls that are in flight at once, by a key that names
+   * all that the answer depends on: `Coalesce.by(text)`. They count as one call.
+   */
+  readonly coalesce?: Coalesce.By | undefined
   /** A rule for the errors of this call, asked before all others. */
   readonly classify?: Errors.Rule | undefined
 }

@@ -1,7 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber } from "effect"
+import { Duration, Effect, Exit, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { BulkheadFull, type Policy, Preset, Resilience, ResilienceError, Strategy, withResilience } from "breakwater"
+import {
+  BulkheadFull,
+  Coalesce,
+  type Policy,
+  Preset,
+  Resilience,
+  ResilienceError,
+  Strategy,
+  Timeout,
+  withResilience
+} from "breakwater"
 import type { Moment } from "../src/Moment.ts"
 
 /** A policy of one's own: notes who passes, and refuses whom it is told to. */
@@ -165,5 +175,72 @@ describe("a policy in a place of the pipeline", () => {
       const names = (yield* operations).map(({ name }) => name)
       assert.deepStrictEqual(names, ["busy", "next"])
     }).pipe(Effect.provide(Resilience.layer(Preset.simple, { maxOperations: 2 })))
+  )
+})
+
+describe("calls that share a run", () => {
+  const named = (operation: string, options: { readonly key?: string; readonly text?: string } = {}) =>
+    withResilience("balanced", { operation, key: options.key, coalesce: Coalesce.by(options.text ?? "same") })
+
+  it.effect("count as one call, and as many followers", () =>
+    Effect.gen(function* () {
+      let runs = 0
+      const work = Effect.sync(() => ++runs).pipe(Effect.delay("1 second"), named("target"))
+      const exit = yield* finish(Effect.all([work, work, work], { concurrency: "unbounded" }))
+      assert.deepStrictEqual(exit, Exit.succeed([1, 1, 1]))
+      const [target] = yield* operations
+      assert.deepInclude(target!.counters, { calls: 1, succeeded: 1, attempts: 1, inFlight: 0 })
+      const expected = { led: 1, joined: 2, alone: 0, inFlight: 0, waiting: 0, capacity: 10_000 }
+      assert.deepStrictEqual(target!.coalesce, Option.some(expected))
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("are of one operation, one tenant and one key", () =>
+    Effect.gen(function* () {
+      let runs = 0
+      const work = Effect.sync(() => ++runs).pipe(Effect.delay("1 second"))
+      const calls = [
+        named("one"),
+        named("two"),
+        named("one", { key: "a" }),
+        named("one", { key: "b" }),
+        named("one", { text: "other" })
+      ]
+      yield* finish(
+        Effect.all(
+          calls.map((guard) => guard(work)),
+          { concurrency: "unbounded" }
+        )
+      )
+      assert.strictEqual(runs, 5)
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("each have their own fallback", () =>
+    Effect.gen(function* () {
+      let runs = 0
+      const work = Effect.suspend(() => Effect.fail(++runs)).pipe(Effect.delay("1 second"))
+      const call = (fallback: string) =>
+        withResilience(work, Strategy.make("once", { retry: false }), {
+          coalesce: Coalesce.by("same"),
+          fallback: () => Effect.succeed(fallback)
+        })
+      const exit = yield* finish(Effect.all([call("a"), call("b")], { concurrency: "unbounded" }))
+      assert.deepStrictEqual(exit, Exit.succeed(["a", "b"]))
+      assert.strictEqual(runs, 1)
+      const [target] = yield* operations
+      assert.deepInclude(target!.counters, { calls: 1, failed: 1, fallbacks: 2 })
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("run on when the first leaves, under the strategy's time and not under a caller's", () =>
+    Effect.gen(function* () {
+      const work = Effect.succeed("done").pipe(Effect.delay("5 seconds"), named("target"))
+      const hasty = yield* Effect.forkChild(Timeout.total(work, "1 second"), { startImmediately: true })
+      const patient = yield* Effect.forkChild(work, { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(hasty)))
+      assert.deepStrictEqual(yield* Fiber.await(patient), Exit.succeed("done"))
+    }).pipe(Effect.provide(Resilience.layer()))
   )
 })
