@@ -38,7 +38,8 @@ const floors: ReadonlyArray<Floor> = [
       "Wire",
       "Deadline",
       "DeadlineQueue",
-      "Registry"
+      "Registry",
+      "TripPolicy"
     )
   },
   {
