@@ -399,6 +399,10 @@ export class Circuit {
     this.cell = Ref.makeUnsafe(machine.initial).ref
   }
 
+  get operation(): string {
+    return this.shared.operation
+  }
+
   /** `operation`, or `operation:key`. */
   get name(): string {
     return this.key === undefined ? this.shared.operation : `${this.shared.operation}:${this.key}`
@@ -874,7 +878,7 @@ export class Circuits {
     const added = this.recall(new Circuit(this, key, moment.now))
     if (this.keyed.add(key, added, moment.now)) return added
     // Full of circuits that must stay: what is left over is protected together.
-    this.overflow ??= new Circuit(this, overflowKey, moment.now)
+    this.overflow ??= this.recall(new Circuit(this, overflowKey, moment.now))
     return this.overflow
   }
 

@@ -180,6 +180,12 @@ const replaced = (self: Machine, mode: Mode, by?: Override): Machine["overrides"
   return first === undefined ? undefined : [first, ...others]
 }
 
+/** The machine with an override over it, in place of the one of its mode. @internal */
+export const laid = (self: Machine, override: Override): Machine => ({
+  ...self,
+  overrides: replaced(self, override.mode, override)
+})
+
 const endOverride = (self: Machine, mode: Mode, at: number): [Move, Machine] => {
   const overrides = replaced(self, mode)
   return move(self, at, { _tag: "OverrideEnded", mode, to: state({ ...self, overrides }) }, { overrides })
@@ -469,7 +475,7 @@ const look = (
 /** Lays an override over the states. One of the same mode gives way to it. @internal */
 export const override = (settings: Settings, self: Machine, now: number, added: Override): Step<void> => {
   const [moves, next] = advance(settings, self, now)
-  const overrides = replaced(next, added.mode, added)
+  const { overrides } = laid(next, added)
   const [overridden, after] = move(next, now, { _tag: "Overridden", override: added }, { overrides })
   return [undefined, [...moves, overridden], after]
 }
