@@ -40,7 +40,8 @@ const floors: ReadonlyArray<Floor> = [
       "Wire",
       "Deadline",
       "DeadlineQueue",
-      "Registry"
+      "Registry",
+      "TripPolicy"
     )
   },
   {

@@ -53,7 +53,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Stream from "effect/Stream"
-import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as Coalesce from "./Coalesce.ts"
 import type * as Decision from "./Decision.ts"
 import * as Errors from "./Classification.ts"
@@ -149,6 +149,7 @@ export class Resilience extends Context.Service<
           { preset, overlay, strategies: new Map(), isEnabled: true, retry: true, circuitBreaker: true },
           {
             events: sink,
+            keeper: yield* CircuitBreaker.Keeper,
             rules: yield* Errors.Rules,
             tracing: yield* Tracing.Current,
             decisions: { ...decisions, run: yield* runId },

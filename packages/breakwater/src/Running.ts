@@ -68,6 +68,7 @@ export type Start = string | { readonly name: string; readonly strategy: Strateg
  */
 export interface Options {
   readonly events: Sink
+  readonly keeper: CircuitBreaker.KeeperService | undefined
   /** Rules for the errors of all operations, asked after those of call and strategy. */
   readonly rules: ReadonlyArray<Errors.Rule>
   readonly tracing: Tracing.Tracing | undefined
@@ -238,8 +239,8 @@ export class Running {
     now: number
   ): CircuitBreaker.Circuits | undefined {
     if (tuning === undefined) return undefined
-    const { events, maxKeys } = this.options
-    return new CircuitBreaker.Circuits({ operation, tuning, events, maxKeys, now })
+    const { events, keeper, maxKeys } = this.options
+    return CircuitBreaker.makeCircuits({ operation, tuning, events, maxKeys, now }, keeper)
   }
 
   private resolve(name: string, own: Own): Prepared & { readonly source: Preset.Source } {

@@ -180,7 +180,11 @@ export const make = <const Name extends string, const O extends Overrides = {}>(
     name,
     settings: new Settings({
       retry: merge(from.settings.retry, stated.retry, Retry.settings),
-      circuitBreaker: merge(from.settings.circuitBreaker, stated.circuitBreaker, CircuitBreaker.settings),
+      circuitBreaker: merge(
+        withoutPolicy(from.settings.circuitBreaker, stated),
+        stated.circuitBreaker,
+        CircuitBreaker.settings
+      ),
       timeout: merge(from.settings.timeout, stated.timeout, Timeout.settings),
       admission: stated.admission ?? from.settings.admission,
       bulkhead: stated.bulkhead ?? from.settings.bulkhead,
@@ -192,6 +196,16 @@ export const make = <const Name extends string, const O extends Overrides = {}>(
 }
 
 const namePattern = /^[A-Za-z][\w.-]{0,63}$/
+
+/** Whoever states failures in a row means them, not the trip policy that would go over them. */
+const withoutPolicy = (
+  from: CircuitBreaker.Settings | false,
+  { circuitBreaker }: Overrides
+): CircuitBreaker.Settings | false => {
+  if (from === false || !circuitBreaker || circuitBreaker.failureThreshold === undefined) return from
+  const { tripPolicy: _replaced, ...others } = from
+  return new CircuitBreaker.Settings(others)
+}
 
 /** A field stated as `undefined` is not stated. */
 const withoutUndefined = (stated: object): object =>
