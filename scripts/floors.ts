@@ -26,6 +26,7 @@ const floors: ReadonlyArray<Floor> = [
     files: named(
       "Settings",
       "Outcome",
+      "Fallback",
       "Policy",
       "Errors",
       "ResilienceError",
@@ -55,7 +56,8 @@ const floors: ReadonlyArray<Floor> = [
       "AdaptiveLimiter",
       "Hedge",
       "Coalesce",
-      "Fallback"
+      "Tiered",
+      "StaleCache"
     ),
     apart: true
   },

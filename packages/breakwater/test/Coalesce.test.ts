@@ -131,7 +131,7 @@ describe("identical calls that are in flight at once", () => {
     Effect.gen(function* () {
       const coalesce = yield* Coalesce.make()
       const job = work(second)
-      const outside = yield* Effect.context<never>()
+      const outside = yield* Effect.context()
       const follow = Effect.sync(() => Effect.runForkWith(outside)(job.effect.pipe(coalesce.join("key"))))
       const leader = Effect.andThen(follow, job.effect)
       const fiber = yield* fork(leader.pipe(coalesce.join("key")))
