@@ -598,8 +598,8 @@ export interface Observer {
   /** An attempt wants to be admitted. */
   readonly onArrived: (moment: Moment.Moment) => void
   readonly onAdmitted: () => void
-  /** An attempt ended, `millis` after it was admitted. */
-  readonly onSettled: (millis: number, now: number) => void
+  /** An attempt ended just now, `millis` after it was admitted. */
+  readonly onSettled: (millis: number, moment: Moment.Moment) => void
 }
 
 /**
@@ -742,7 +742,7 @@ export class Circuits {
         const { at, circuit, token } = admitted
         // The effect may run again, for the next attempt.
         admitted = undefined
-        observer?.onSettled(moment.read() - at, moment.now)
+        observer?.onSettled(moment.read() - at, moment)
         if (Exit.isSuccess(exit) && options.classify === undefined) {
           circuit.settleUnsafe(tuning, token, Outcome.success, exit, moment)
           return undefined

@@ -41,6 +41,8 @@ export class Moment {
   private reading: number | undefined
   /** When the call was first counted; `undefined` until then. */
   startedAt: number | undefined
+  /** How long the attempt took that ended last, in milliseconds, while its operation has not recorded it. */
+  unrecorded: number | undefined
   /** What has failed in this call so far. */
   failedAttempts: ReadonlyArray<FailedAttempt> | undefined
 
@@ -50,6 +52,7 @@ export class Moment {
     this.knownClock = undefined
     this.reading = undefined
     this.startedAt = undefined
+    this.unrecorded = undefined
     this.failedAttempts = undefined
   }
 

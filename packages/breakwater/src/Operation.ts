@@ -114,30 +114,35 @@ type Facts<Tag extends ResilienceEvent["_tag"]> = Omit<
  * @since 0.1.0
  */
 export class Operation {
-  readonly name: string
   private resolved: Preset.Resolved
-  /** `undefined` while no strategy of the operation had a circuit breaker. */
-  circuits: CircuitBreaker.Circuits | undefined
   private readonly events: Sink
+  private rejections: Partial<Record<Reason["_tag"], number>> | undefined = undefined
+  private failures: Partial<Record<Errors.Kind | "defect", number>> | undefined = undefined
+  private fallbacks = 0
+  private retries = 0
+  private exhausted = 0
+  private timeouts = 0
+  private abandoned = 0
+  /** Durations of calls and of attempts, but for those of `atOnce`. */
+  private callLatency: LatencyRecorder | undefined = undefined
+  private attemptLatency: LatencyRecorder | undefined = undefined
+  private log: Decision.Log | undefined = undefined
+  /** Not counting `atOnce`. */
+  private lastSuccess = -Infinity
+  private lastFailure = -Infinity
+  // From here on stands what a call that succeeds touches, side by side in memory.
   private readonly decisionOptions: Decision.Options
   private calls = 0
   private succeeded = 0
   private failed = 0
   private rejected = 0
-  private rejections: Partial<Record<Reason["_tag"], number>> | undefined = undefined
   private interrupted = 0
-  private fallbacks = 0
   private attempts = 0
-  private retries = 0
-  private exhausted = 0
-  private timeouts = 0
-  private abandoned = 0
-  private failures: Partial<Record<Errors.Kind | "defect", number>> | undefined = undefined
-  private callLatency: LatencyRecorder | undefined = undefined
-  private attemptLatency: LatencyRecorder | undefined = undefined
-  private log: Decision.Log | undefined = undefined
-  private lastSuccess: number | undefined = undefined
-  private lastFailure: number | undefined = undefined
+  /** Calls that took as long as their attempt, and succeeded: most of them. One duration, recorded once. */
+  private atOnce: LatencyRecorder | undefined = undefined
+  readonly name: string
+  /** `undefined` while no strategy of the operation had a circuit breaker. */
+  circuits: CircuitBreaker.Circuits | undefined
 
   /** @internal */
   constructor(
@@ -172,20 +177,26 @@ export class Operation {
 
   /** @internal */
   callEnded(exit: Exit.Exit<unknown, unknown>, startedAt: number, call: Ended, moment: Moment): void {
+    const { now, unrecorded } = moment
     if (Exit.isSuccess(exit)) {
       this.succeeded++
-      this.lastSuccess = moment.now
       if (this.isSampled()) this.decide("succeeded", undefined, startedAt, call, moment)
+      if (unrecorded === now - startedAt) {
+        this.atOnce ??= new LatencyRecorder()
+        return this.atOnce.recordAt(now, unrecorded)
+      }
+      this.lastSuccess = now
     } else if (Cause.hasInterruptsOnly(exit.cause)) {
       this.interrupted++
       if (this.isSampled()) this.decide("interrupted", undefined, startedAt, call, moment)
-      return
+      return this.recordAttempt(moment)
     } else {
-      this.lastFailure = moment.now
+      this.lastFailure = now
       this.callFailed(exit.cause, startedAt, call, moment)
     }
+    this.recordAttempt(moment)
     this.callLatency ??= new LatencyRecorder()
-    this.callLatency.recordAt(moment.now, moment.now - startedAt)
+    this.callLatency.recordAt(now, now - startedAt)
   }
 
   private callFailed(cause: Cause.Cause<unknown>, startedAt: number, call: Ended, moment: Moment): void {
@@ -249,13 +260,21 @@ export class Operation {
   }
 
   /** @internal */
-  onSettled(millis: number, now: number): void {
+  onSettled(millis: number, moment: Moment): void {
+    // The call may end with it.
+    moment.unrecorded = millis
+  }
+
+  private recordAttempt(moment: Moment): void {
+    if (moment.unrecorded === undefined) return
     this.attemptLatency ??= new LatencyRecorder()
-    this.attemptLatency.recordAt(now, millis)
+    this.attemptLatency.recordAt(moment.now, moment.unrecorded)
+    moment.unrecorded = undefined
   }
 
   /** @internal */
   onFailed({ attempt, classification, clock, error, key, moment }: Retry.Failed): void {
+    this.recordAttempt(moment)
     if (this.isRefusal(error)) return
     const { kind } = classification
     moment.failedAttempts = [
@@ -332,10 +351,11 @@ export class Operation {
     this.retries = 0
     this.exhausted = 0
     this.timeouts = 0
+    this.atOnce = undefined
     this.callLatency = undefined
     this.attemptLatency = undefined
-    this.lastSuccess = undefined
-    this.lastFailure = undefined
+    this.lastSuccess = -Infinity
+    this.lastFailure = -Infinity
     for (const circuit of this.circuits?.allUnsafe() ?? []) circuit.resetCountersUnsafe()
   }
 
@@ -355,10 +375,10 @@ export class Operation {
   /** @internal */
   snapshotUnsafe(clock: Clock.Clock): Snapshot {
     const now = Monotonic.now(clock)
-    const calls = this.callLatency?.read(now) ?? LatencyRecorder.nothing
-    const attempts = this.attemptLatency?.read(now) ?? LatencyRecorder.nothing
-    const wallOf = (at: number | undefined): Option.Option<number> =>
-      at === undefined ? Option.none() : Option.some(Math.round(clock.currentTimeMillisUnsafe() - (now - at)))
+    const calls = LatencyRecorder.read(now, [this.atOnce, this.callLatency])
+    const attempts = LatencyRecorder.read(now, [this.atOnce, this.attemptLatency])
+    const wallOf = (at: number): Option.Option<number> =>
+      at === -Infinity ? Option.none() : Option.some(Math.round(clock.currentTimeMillisUnsafe() - (now - at)))
     return {
       name: this.name,
       strategy: this.resolved.strategy.name,
@@ -383,7 +403,7 @@ export class Operation {
       callLatency: calls.total,
       attemptLatency: attempts.total,
       recent: { callLatency: calls.recent, attemptLatency: attempts.recent },
-      lastSuccess: wallOf(this.lastSuccess),
+      lastSuccess: wallOf(Math.max(this.lastSuccess, this.atOnce?.latest ?? -Infinity)),
       lastFailure: wallOf(this.lastFailure),
       circuits: (this.circuits?.allUnsafe() ?? []).map((circuit) => circuit.snapshotUnsafe(clock))
     }
