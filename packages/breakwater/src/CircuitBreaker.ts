@@ -353,8 +353,27 @@ export class Circuit {
     return reject(this.shared.operation, this.key, reasonOf(admission))
   }
 
-  /** Records how an admitted call ended; `undefined`: interrupted. @internal */
-  settleUnsafe(
+  /** Judges how an admitted call ended, and records it. @internal */
+  judgeUnsafe<A>(
+    tuning: Tuning,
+    token: circuit.Token,
+    exit: Exit.Exit<A, unknown>,
+    options: ProtectOptions<A, unknown>,
+    moment: Moment.Moment
+  ): void {
+    if (Exit.isSuccess(exit) && options.classify === undefined) {
+      return this.settle(tuning, token, Outcome.success, exit, moment)
+    }
+    let outcome: Outcome.Outcome | undefined = Outcome.ignored
+    try {
+      outcome = judge(exit, options)
+    } finally {
+      this.settle(tuning, token, outcome, exit, moment)
+    }
+  }
+
+  /** `undefined`: interrupted. */
+  private settle(
     tuning: Tuning,
     token: circuit.Token,
     outcome: Outcome.Outcome | undefined,
@@ -622,6 +641,11 @@ export class CircuitBreaker
       readonly circuit: (key?: string) => Effect.Effect<Circuit>
       /** Every circuit that exists. */
       readonly circuits: Effect.Effect<ReadonlyArray<Circuit>>
+      /** `protect` for an async function, without a fiber: `Async.protect`. @internal */
+      readonly protectAsync: <Args extends ReadonlyArray<unknown>, A>(
+        options: ProtectOptions<A, unknown>,
+        run: (...args: Args) => PromiseLike<A>
+      ) => (...args: Args) => Promise<A>
     }
   >()("breakwater/CircuitBreaker")
 {
@@ -743,21 +767,34 @@ export class Circuits {
         // The effect may run again, for the next attempt.
         admitted = undefined
         observer?.onSettled(moment.read() - at, moment)
-        if (Exit.isSuccess(exit) && options.classify === undefined) {
-          circuit.settleUnsafe(tuning, token, Outcome.success, exit, moment)
-          return undefined
-        }
-        let outcome: Outcome.Outcome | undefined = Outcome.ignored
-        try {
-          outcome = judge(exit, options as ProtectOptions<A, unknown>)
-        } finally {
-          circuit.settleUnsafe(tuning, token, outcome, exit, moment)
-        }
+        circuit.judgeUnsafe(tuning, token, exit, options as ProtectOptions<A, unknown>, moment)
         return undefined
       }
       // No `interruptible` here: an interruptible handler is skipped by the
       // interruption that it has to see.
     )
+  }
+
+  /** The same for an async function. */
+  async runAsync<Args extends ReadonlyArray<unknown>, A>(
+    run: (...args: Args) => PromiseLike<A>,
+    args: Args,
+    options: ProtectOptions<A, unknown>,
+    moment: Moment.Moment
+  ): Promise<A> {
+    const { tuning } = this
+    const circuit = this.ofUnsafe(options.key, moment)
+    const admission = circuit.admitUnsafe(tuning, moment)
+    if (!isToken(admission)) throw admission
+    let value: A
+    try {
+      value = await run(...args)
+    } catch (error) {
+      circuit.judgeUnsafe(tuning, admission, Exit.fail(error), options, moment)
+      throw error
+    }
+    circuit.judgeUnsafe(tuning, admission, Exit.succeed(value), options, moment)
+    return value
   }
 }
 
@@ -852,16 +889,60 @@ export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Servic
       findings: [{ path: "maxKeys", value: maxKeys, rule: `expected an integer from 1 to 1000000, got ${maxKeys}` }]
     })
   }
-  return Effect.zipWith(ResilienceEvents, Clock.Clock, (events, clock) =>
-    service(new Circuits({ operation, tuning, events, maxKeys, now: Monotonic.now(clock) }), rules)
-  )
+  return Effect.withFiber((fiber) => {
+    const clock = fiber.getRef(Clock.Clock)
+    const own = new Circuits({
+      operation,
+      tuning,
+      events: fiber.getRef(ResilienceEvents),
+      maxKeys,
+      now: Monotonic.now(clock)
+    })
+    return Effect.succeed(new Service(own, rules, fiber.getRef(Errors.Rules), clock))
+  })
 }
 
-const service = (circuits: Circuits, rules: ReadonlyArray<Errors.Rule> | undefined): CircuitBreaker["Service"] => ({
-  protect: (options = {}) => {
+class Service {
+  private readonly own: Circuits
+  private readonly rules: ReadonlyArray<Errors.Rule> | undefined
+  /** What was in force where the breaker was made. Calls that run in no fiber go by it. */
+  private readonly outerRules: ReadonlyArray<Errors.Rule>
+  private readonly clock: Clock.Clock
+
+  constructor(
+    own: Circuits,
+    rules: ReadonlyArray<Errors.Rule> | undefined,
+    outerRules: ReadonlyArray<Errors.Rule>,
+    clock: Clock.Clock
+  ) {
+    this.own = own
+    this.rules = rules
+    this.outerRules = outerRules
+    this.clock = clock
+  }
+
+  protect<A, E>(
+    options: ProtectOptions<A, E> = {}
+  ): <R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitRejection, R> {
+    const { own, rules } = this
     const call = rules === undefined ? options : { ...options, rules: [...(options.rules ?? []), ...rules] }
-    return (self) => Effect.withFiber((fiber) => circuits.run(self, circuits.tuning, call, Moment.of(fiber)))
-  },
-  circuit: (key) => Effect.withFiber((fiber) => Effect.succeed(circuits.ofUnsafe(key, Moment.of(fiber)))),
-  circuits: Effect.sync(() => circuits.allUnsafe())
-})
+    return (self) => Effect.withFiber((fiber) => own.run(self, own.tuning, call, Moment.of(fiber)))
+  }
+
+  circuit(key?: string): Effect.Effect<Circuit> {
+    return Effect.withFiber((fiber) => Effect.succeed(this.own.ofUnsafe(key, Moment.of(fiber))))
+  }
+
+  get circuits(): Effect.Effect<ReadonlyArray<Circuit>> {
+    return Effect.sync(() => this.own.allUnsafe())
+  }
+
+  protectAsync<Args extends ReadonlyArray<unknown>, A>(
+    options: ProtectOptions<A, unknown>,
+    run: (...args: Args) => PromiseLike<A>
+  ): (...args: Args) => Promise<A> {
+    const { clock, outerRules, own, rules = [] } = this
+    const call = { ...options, rules: [...(options.rules ?? []), ...rules, ...outerRules] }
+    return (...args) => own.runAsync(run, args, call, Moment.ofClock(clock))
+  }
+}
