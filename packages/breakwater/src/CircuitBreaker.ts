@@ -775,27 +775,6 @@ export class Circuits {
     )
   }
 
-  /** The same for an async function. */
-  async runAsync<Args extends ReadonlyArray<unknown>, A>(
-    run: (...args: Args) => PromiseLike<A>,
-    args: Args,
-    options: ProtectOptions<A, unknown>,
-    moment: Moment.Moment
-  ): Promise<A> {
-    const { tuning } = this
-    const circuit = this.ofUnsafe(options.key, moment)
-    const admission = circuit.admitUnsafe(tuning, moment)
-    if (!isToken(admission)) throw admission
-    let value: A
-    try {
-      value = await run(...args)
-    } catch (error) {
-      circuit.judgeUnsafe(tuning, admission, Exit.fail(error), options, moment)
-      throw error
-    }
-    circuit.judgeUnsafe(tuning, admission, Exit.succeed(value), options, moment)
-    return value
-  }
 }
 
 /** `undefined`: interrupted. */
@@ -943,6 +922,28 @@ class Service {
   ): (...args: Args) => Promise<A> {
     const { clock, outerRules, own, rules = [] } = this
     const call = { ...options, rules: [...(options.rules ?? []), ...rules, ...outerRules] }
-    return (...args) => own.runAsync(run, args, call, Moment.ofClock(clock))
+    return (...args) => runAsync(own, run, args, call, Moment.ofClock(clock))
   }
+}
+
+const runAsync = async <Args extends ReadonlyArray<unknown>, A>(
+  circuits: Circuits,
+  run: (...args: Args) => PromiseLike<A>,
+  args: Args,
+  options: ProtectOptions<A, unknown>,
+  moment: Moment.Moment
+): Promise<A> => {
+  const { tuning } = circuits
+  const circuit = circuits.ofUnsafe(options.key, moment)
+  const admission = circuit.admitUnsafe(tuning, moment)
+  if (!isToken(admission)) throw admission
+  let value: A
+  try {
+    value = await run(...args)
+  } catch (error) {
+    circuit.judgeUnsafe(tuning, admission, Exit.fail(error), options, moment)
+    throw error
+  }
+  circuit.judgeUnsafe(tuning, admission, Exit.succeed(value), options, moment)
+  return value
 }
