@@ -774,7 +774,6 @@ export class Circuits {
       // interruption that it has to see.
     )
   }
-
 }
 
 /** `undefined`: interrupted. */
@@ -900,17 +899,16 @@ class Service {
     this.clock = clock
   }
 
-  protect<A, E>(
+  readonly protect = <A, E>(
     options: ProtectOptions<A, E> = {}
-  ): <R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitRejection, R> {
+  ): (<R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitRejection, R>) => {
     const { own, rules } = this
     const call = rules === undefined ? options : { ...options, rules: [...(options.rules ?? []), ...rules] }
     return (self) => Effect.withFiber((fiber) => own.run(self, own.tuning, call, Moment.of(fiber)))
   }
 
-  circuit(key?: string): Effect.Effect<Circuit> {
-    return Effect.withFiber((fiber) => Effect.succeed(this.own.ofUnsafe(key, Moment.of(fiber))))
-  }
+  readonly circuit = (key?: string): Effect.Effect<Circuit> =>
+    Effect.withFiber((fiber) => Effect.succeed(this.own.ofUnsafe(key, Moment.of(fiber))))
 
   get circuits(): Effect.Effect<ReadonlyArray<Circuit>> {
     return Effect.sync(() => this.own.allUnsafe())
