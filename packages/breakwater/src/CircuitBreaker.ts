@@ -341,7 +341,12 @@ export class Circuit {
   /** Admits a call, or says why not. @internal */
   admitUnsafe(tuning: Tuning, moment: Moment.Moment): circuit.Token | CircuitRejection {
     const self = this.cell.current
-    const now = machine.isTimeless(self) ? NaN : moment.now
+    const immediate = machine.immediate(self)
+    if (immediate !== undefined) {
+      this.admitted++
+      return immediate
+    }
+    const { now } = moment
     const [admission, moves, next] = machine.admit(tuning.machine, self, now)
     this.set(next)
     if (moves.length > 0) this.announce(moves, moment.clock, now)
@@ -748,26 +753,31 @@ export class Circuits {
     moment: Moment.Moment
   ): Effect.Effect<A, E | CircuitRejection, R> {
     const { key, observer } = options
-    let admitted: { readonly circuit: Circuit; readonly token: circuit.Token; readonly at: number } | undefined
+    let circuit: Circuit | undefined
+    let token: circuit.Token | undefined
+    let at = 0
     // The exit is watched before the call is admitted: wherever an interruption
     // falls, an admitted call is settled.
     return Effect.onExitPrimitive(
       Effect.suspend((): Effect.Effect<A, E | CircuitRejection, R> => {
         observer?.onArrived(moment)
-        const circuit = this.ofUnsafe(key, moment)
+        circuit = this.ofUnsafe(key, moment)
         const admission = circuit.admitUnsafe(tuning, moment)
         if (!isToken(admission)) return Effect.fail(admission)
-        admitted = { circuit, token: admission, at: observer === undefined ? 0 : moment.now }
-        observer?.onAdmitted()
+        token = admission
+        if (observer !== undefined) {
+          at = moment.now
+          observer.onAdmitted()
+        }
         return self
       }),
       (exit) => {
-        if (admitted === undefined) return undefined
-        const { at, circuit, token } = admitted
+        if (token === undefined) return undefined
+        const admitted = token
         // The effect may run again, for the next attempt.
-        admitted = undefined
+        token = undefined
         observer?.onSettled(moment.read() - at, moment)
-        circuit.judgeUnsafe(tuning, token, exit, options as ProtectOptions<A, unknown>, moment)
+        circuit!.judgeUnsafe(tuning, admitted, exit, options as ProtectOptions<A, unknown>, moment)
         return undefined
       }
       // No `interruptible` here: an interruptible handler is skipped by the

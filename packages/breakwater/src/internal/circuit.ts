@@ -30,8 +30,8 @@ export type Automatic = { readonly generation: number; readonly backoff: Backoff
       readonly _tag: "closed"
       readonly since: number
       readonly window: tripPolicy.Window
-      /** What every call is answered. */
-      readonly admission: Admission
+      /** What every call gets. */
+      readonly token: Token
     }
   | {
       readonly _tag: "open"

@@ -37,7 +37,7 @@ const closedSince = (since: number, generation: number, backoff: Backoff): Autom
   backoff,
   since,
   window: tripPolicy.empty,
-  admission: { _tag: "Admitted", token: { generation, probe: 0 } }
+  token: { generation, probe: 0 }
 })
 
 /** @internal */
@@ -117,6 +117,15 @@ const isLost = (settings: Settings, failed: number): boolean => failed > setting
 export const isTimeless = (self: Machine): boolean => self.automatic._tag === "closed" && self.isolation === undefined
 
 /**
+ * What a call gets from a closed circuit: neither the time nor a step is
+ * needed. `undefined`: ask `admit`.
+ *
+ * @internal
+ */
+export const immediate = (self: Machine): Token | undefined =>
+  self.isolation === undefined && self.automatic._tag === "closed" ? self.automatic.token : undefined
+
+/**
  * Closed, with nothing to remember: a new circuit would do the same.
  *
  * @internal
@@ -190,7 +199,7 @@ export const admit = (settings: Settings, self: Machine, now: number): Step<Admi
   }
   switch (automatic._tag) {
     case "closed":
-      return [automatic.admission, moves, next]
+      return [{ _tag: "Admitted", token: automatic.token }, moves, next]
     case "open": {
       if (now < automatic.until) {
         return [{ _tag: "Rejected", state: "open", retryAfterMillis: automatic.until - now }, moves, next]
