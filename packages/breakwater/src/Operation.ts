@@ -98,6 +98,16 @@ interface Ended {
   readonly rules: ReadonlyArray<Errors.Rule>
 }
 
+/** Counts what a call that goes well never meets. */
+class Trouble {
+  readonly rejections: Partial<Record<Reason["_tag"], number>> = {}
+  readonly failures: Partial<Record<Errors.Kind | "defect", number>> = {}
+  fallbacks = 0
+  retries = 0
+  exhausted = 0
+  timeouts = 0
+}
+
 const noAttempts: ReadonlyArray<Decision.FailedAttempt> = []
 
 /** What an event says besides where and when. */
@@ -116,12 +126,8 @@ type Facts<Tag extends ResilienceEvent["_tag"]> = Omit<
 export class Operation {
   private resolved: Preset.Resolved
   private readonly events: Sink
-  private rejections: Partial<Record<Reason["_tag"], number>> | undefined = undefined
-  private failures: Partial<Record<Errors.Kind | "defect", number>> | undefined = undefined
-  private fallbacks = 0
-  private retries = 0
-  private exhausted = 0
-  private timeouts = 0
+  /** `undefined` while every call went well. */
+  private known: Trouble | undefined = undefined
   private abandoned = 0
   /** Durations of calls and of attempts, but for those of `atOnce`. */
   private callLatency: LatencyRecorder | undefined = undefined
@@ -202,21 +208,26 @@ export class Operation {
   private callFailed(cause: Cause.Cause<unknown>, startedAt: number, call: Ended, moment: Moment): void {
     const error = Cause.squash(cause)
     if (isResilienceError(error) && error.operation === this.name) {
-      const { _tag: reason, message } = error.reason
+      const reason = error.reason._tag
+      const { rejections } = this.trouble
       this.rejected++
-      this.rejections ??= {}
-      this.rejections[reason] = (this.rejections[reason] ?? 0) + 1
+      rejections[reason] = (rejections[reason] ?? 0) + 1
       const { id } = this.decide("rejected", error, startedAt, call, moment)
       error.decisionId = id
+      // Its message is not built for nobody.
       if (this.events.isActive())
-        this.publish("CallRejected", call.key, moment.clock, { reason, message, decisionId: id })
+        this.publish("CallRejected", call.key, moment.clock, { reason, message: error.reason.message, decisionId: id })
       return
     }
+    const { failures } = this.trouble
     this.failed++
     const kind = kindOf(cause, error, call, moment)
-    this.failures ??= {}
-    this.failures[kind] = (this.failures[kind] ?? 0) + 1
+    failures[kind] = (failures[kind] ?? 0) + 1
     if (this.isSampled()) this.decide("failed", error, startedAt, call, moment)
+  }
+
+  private get trouble(): Trouble {
+    return (this.known ??= new Trouble())
   }
 
   private isSampled(): boolean {
@@ -273,16 +284,14 @@ export class Operation {
   }
 
   /** @internal */
-  onFailed({ attempt, classification, clock, error, key, moment }: Retry.Failed): void {
+  onFailed({ attempt, classification: { kind }, clock, error, key, moment }: Retry.Failed): void {
     this.recordAttempt(moment)
     if (this.isRefusal(error)) return
-    const { kind } = classification
     moment.failedAttempts = [
       ...(moment.failedAttempts ?? noAttempts),
       { attempt, error: errorName(error), kind, waited: undefined }
     ]
-    if (!this.events.isActive()) return
-    this.publish("AttemptFailed", key, clock, { attempt, error: errorName(error), kind: classification.kind })
+    this.publish("AttemptFailed", key, clock, { attempt, error: errorName(error), kind })
   }
 
   /** Ours, and no attempt ran. */
@@ -292,37 +301,33 @@ export class Operation {
 
   /** @internal */
   onScheduled({ attempt, clock, delay, error, key, moment }: Retry.Scheduled): void {
-    this.retries++
+    this.trouble.retries++
     const last = moment.failedAttempts?.at(-1)
     if (last !== undefined) last.waited = Duration.toMillis(delay)
-    if (this.events.isActive()) this.publish("RetryScheduled", key, clock, { attempt, delay, error: errorName(error) })
+    this.publish("RetryScheduled", key, clock, { attempt, delay, error: errorName(error) })
   }
 
   /** @internal */
   onExhausted({ attempts, because, clock, elapsed, error, key }: Retry.GivenUp): void {
-    this.exhausted++
-    if (!this.events.isActive()) return
+    this.trouble.exhausted++
     this.publish("RetriesExhausted", key, clock, { attempts, elapsed, error: errorName(error), because })
   }
 
   /** @internal */
   onTimedOut({ key, reason: { limit, scope } }: ResilienceError<TimeoutExceeded>, clock: Clock.Clock): void {
-    this.timeouts++
-    if (this.events.isActive()) this.publish("AttemptTimedOut", key, clock, { limit, scope })
+    this.trouble.timeouts++
+    this.publish("AttemptTimedOut", key, clock, { limit, scope })
   }
 
   /** @internal */
   onAbandoned(change: 1 | -1, key: string | undefined, clock: Clock.Clock): void {
     this.abandoned += change
-    if (change > 0 && this.events.isActive()) {
-      this.publish("AttemptAbandoned", key, clock, { abandoned: this.abandoned })
-    }
+    if (change > 0) this.publish("AttemptAbandoned", key, clock, { abandoned: this.abandoned })
   }
 
   /** @internal */
   fallbackEnded(hasServed: boolean, error: unknown, key: string | undefined, clock: Clock.Clock): void {
-    if (hasServed) this.fallbacks++
-    if (!this.events.isActive()) return
+    if (hasServed) this.trouble.fallbacks++
     this.publish(hasServed ? "FallbackServed" : "FallbackFailed", key, clock, { error: errorName(error) })
   }
 
@@ -332,6 +337,7 @@ export class Operation {
     clock: Clock.Clock,
     facts: Facts<Tag>
   ): void {
+    if (!this.events.isActive()) return
     // The tag belongs to the facts, which the compiler cannot see through the generic.
     const event = { _tag, operation: this.name, key, at: timestamp(clock), ...facts } as unknown as ResilienceEvent
     this.events.publishUnsafe(event)
@@ -342,15 +348,10 @@ export class Operation {
     this.calls = this.inFlight
     this.succeeded = 0
     this.failed = 0
-    this.failures = undefined
     this.rejected = 0
-    this.rejections = undefined
     this.interrupted = 0
-    this.fallbacks = 0
     this.attempts = 0
-    this.retries = 0
-    this.exhausted = 0
-    this.timeouts = 0
+    this.known = undefined
     this.atOnce = undefined
     this.callLatency = undefined
     this.attemptLatency = undefined
@@ -375,6 +376,7 @@ export class Operation {
   /** @internal */
   snapshotUnsafe(clock: Clock.Clock): Snapshot {
     const now = Monotonic.now(clock)
+    const trouble = this.known ?? new Trouble()
     const calls = LatencyRecorder.read(now, [this.atOnce, this.callLatency])
     const attempts = LatencyRecorder.read(now, [this.atOnce, this.attemptLatency])
     const wallOf = (at: number): Option.Option<number> =>
@@ -389,16 +391,13 @@ export class Operation {
         succeeded: this.succeeded,
         failed: this.failed,
         rejected: this.rejected,
-        rejections: { ...this.rejections },
-        failures: { ...this.failures },
         interrupted: this.interrupted,
         inFlight: this.inFlight,
-        fallbacks: this.fallbacks,
         attempts: this.attempts,
-        retries: this.retries,
-        exhausted: this.exhausted,
-        timeouts: this.timeouts,
-        abandoned: this.abandoned
+        abandoned: this.abandoned,
+        ...trouble,
+        rejections: { ...trouble.rejections },
+        failures: { ...trouble.failures }
       },
       callLatency: calls.total,
       attemptLatency: attempts.total,
