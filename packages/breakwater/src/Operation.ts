@@ -98,15 +98,17 @@ interface Ended {
   readonly rules: ReadonlyArray<Errors.Rule>
 }
 
-/** Counts what a call that goes well never meets. */
-class Trouble {
-  readonly rejections: Partial<Record<Reason["_tag"], number>> = {}
-  readonly failures: Partial<Record<Errors.Kind | "defect", number>> = {}
-  fallbacks = 0
-  retries = 0
-  exhausted = 0
-  timeouts = 0
+/** Counts of what a call that goes well never meets. */
+interface Trouble {
+  readonly rejections: Partial<Record<Reason["_tag"], number>>
+  readonly failures: Partial<Record<Errors.Kind | "defect", number>>
+  fallbacks: number
+  retries: number
+  exhausted: number
+  timeouts: number
 }
+
+const noTrouble = (): Trouble => ({ rejections: {}, failures: {}, fallbacks: 0, retries: 0, exhausted: 0, timeouts: 0 })
 
 const noAttempts: ReadonlyArray<Decision.FailedAttempt> = []
 
@@ -227,7 +229,7 @@ export class Operation {
   }
 
   private get trouble(): Trouble {
-    return (this.known ??= new Trouble())
+    return (this.known ??= noTrouble())
   }
 
   private isSampled(): boolean {
@@ -376,7 +378,7 @@ export class Operation {
   /** @internal */
   snapshotUnsafe(clock: Clock.Clock): Snapshot {
     const now = Monotonic.now(clock)
-    const trouble = this.known ?? new Trouble()
+    const trouble = this.known ?? noTrouble()
     const calls = LatencyRecorder.read(now, [this.atOnce, this.callLatency])
     const attempts = LatencyRecorder.read(now, [this.atOnce, this.attemptLatency])
     const wallOf = (at: number): Option.Option<number> =>
