@@ -150,8 +150,8 @@ export class Settings extends Schema.Class<Settings>("breakwater/RateLimiter/Set
   maxPause: Settings_.duration({ minimum: 0, maximum: "1 hour" }).pipe(Settings_.withDefault(Duration.hours(1)))
 }) {
   /** Starts a limiter for an operation. Throws `InvalidSettings`. */
-  startUnsafe(services: Policy.Services, scope: RateLimitExceeded["scope"] = "quota"): Limiter {
-    return new Limiter({ ...services, settings: this, scope })
+  startUnsafe(services: Policy.Services): Limiter {
+    return new Limiter({ ...services, settings: this, scope: services.slot === "admission" ? "admission" : "quota" })
   }
 }
 
@@ -954,13 +954,13 @@ export interface MakeOptions {
  * @since 0.1.0
  */
 export const make = (options: MakeOptions): Effect.Effect<RateLimiter["Service"]> => {
-  const { maxKeys, operation, rules, scope } = options
+  const { maxKeys, operation, rules, scope = "quota" } = options
   const checked = settings(options.settings)
   if (maxKeys !== undefined && !(Number.isInteger(maxKeys) && maxKeys >= 1 && maxKeys <= 1_000_000)) {
     throw invalid("maxKeys", maxKeys, `expected an integer from 1 to 1000000, got ${maxKeys}`)
   }
   return Effect.zipWith(ResilienceEvents, Clock.Clock, (events, clock) =>
-    service(checked.startUnsafe({ operation, events, maxKeys, now: Monotonic.now(clock) }, scope), rules)
+    service(checked.startUnsafe({ operation, slot: scope, events, maxKeys, now: Monotonic.now(clock) }), rules)
   )
 }
 

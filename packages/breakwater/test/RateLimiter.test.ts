@@ -202,7 +202,7 @@ describe("RateLimiter", () => {
     Effect.gen(function* () {
       const settings = RateLimiter.settings({ limit: 2, window: "1 second", onExceeded: "wait" })
       const events = yield* ResilienceEvent.ResilienceEvents
-      const limiter = settings.startUnsafe({ operation: "target", events, now: yield* now })
+      const limiter = settings.startUnsafe({ operation: "target", slot: "quota", events, now: yield* now })
       let runs = 0
       const guarded = Effect.withFiber((fiber) =>
         limiter.run(
@@ -226,10 +226,12 @@ describe("RateLimiter", () => {
       const clock = yield* Clock.Clock
       const events = yield* ResilienceEvent.ResilienceEvents
       const settings = RateLimiter.settings({ limit: 1, window: "1 second" })
-      const running: Policy.Running<RateLimiter.Settings, RateLimiter.Snapshot> = settings.startUnsafe(
-        { operation: "target", events, now: yield* now },
-        "admission"
-      )
+      const running: Policy.Running<RateLimiter.Settings, RateLimiter.Snapshot> = settings.startUnsafe({
+        operation: "target",
+        slot: "admission",
+        events,
+        now: yield* now
+      })
       assert.isTrue(running.isAtRest(yield* now))
       const guarded = Effect.withFiber((fiber) => running.run(Effect.void, { key: "tenant" }, Moment.of(fiber)))
       yield* guarded
@@ -951,7 +953,7 @@ describe("settings of a rate limiter", () => {
 
   it("that only text can hold are checked when the limiter starts", () => {
     const settings = Schema.decodeUnknownSync(RateLimiter.Settings)({ algorithm: "sliding-log", limit: 200_000 })
-    const services = { operation: "target", events: ResilienceEvent.make(), now: 0 }
+    const services = { operation: "target", slot: "quota", events: ResilienceEvent.make(), now: 0 } as const
     assert.throws(() => settings.startUnsafe(services), Settings.InvalidSettings)
   })
 

@@ -1,16 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Context, Effect, Exit, Fiber, Layer, Option, Scheduler, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  CircuitBreaker,
-  Coalesce,
-  RateLimiter,
-  Resilience,
-  Retry,
-  Strategy,
-  Timeout,
-  withResilience
-} from "breakwater"
+import { CircuitBreaker, Coalesce, RateLimiter, Resilience, Retry, Strategy, Timeout, withResilience } from "breakwater"
 import * as DeadlineQueue from "../src/DeadlineQueue.ts"
 
 /** One run, and what must hold when it is over, however it ended. */
