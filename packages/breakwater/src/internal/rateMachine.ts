@@ -127,9 +127,9 @@ export const used = (settings: Settings, self: Machine, now: number): number =>
 
 /** Units that a call can take now. @internal */
 export const available = (settings: Settings, self: Machine, now: number): number =>
-  pausedFor(self, now) > 0
+  wait(settings, self, now, 1) > 0
     ? 0
-    : Math.max(Math.floor(capacity(settings) - used(settings, self, now) + settings.early / settings.interval), 0)
+    : Math.floor(capacity(settings) - used(settings, self, now) + settings.early / settings.interval)
 
 /** Milliseconds that a pause still lasts. @internal */
 export const pausedFor = ({ pause }: Machine, now: number): number =>

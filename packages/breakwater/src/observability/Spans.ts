@@ -223,7 +223,8 @@ const ofCalls: ReadonlySet<ResilienceEvent.ResilienceEvent["_tag"]> = new Set([
   "CircuitClosed",
   "CircuitIsolated",
   "CircuitIsolationEnded",
-  "ProbeLapsed"
+  "ProbeLapsed",
+  "RateLimitPaused"
 ])
 
 const annotate = (event: ResilienceEvent.ResilienceEvent): void => {
