@@ -418,6 +418,16 @@ describe("a call that waits", () => {
         const { counters } = yield* limiter.snapshot
         assert.deepStrictEqual(counters, { granted: 3, started: 3, returned: 0, held: 0, refused: 1, waited: 1 })
         yield* atRest(limiter)
+
+        // Its key looks idle by then, and yet stays.
+        const narrow = yield* make({ limit: 1, window: "1 second", onExceeded: "wait" }, { maxKeys: 1 })
+        yield* call(narrow, { key: "a" })
+        const last = yield* start(narrow, { key: "a" })
+        passed += 2_000_000_000n
+        yield* call(narrow, { key: "b" })
+        assert.deepStrictEqual(yield* keysOf(narrow), ["(overflow)", "a"])
+        yield* TestClock.adjust("1 second")
+        assert.isDefined(last.startedAt())
       }).pipe(Effect.provideService(Clock.Clock, late))
     })
   )
@@ -744,6 +754,42 @@ describe("a reservation", () => {
       yield* TestClock.adjust(1)
       assert.isDefined(second.pollUnsafe())
       assert.strictEqual((yield* limiter.snapshot).counters.started, 2)
+      yield* atRest(limiter)
+    })
+  )
+
+  it.effect("comes back no further than others have left of it meanwhile", () =>
+    Effect.gen(function* () {
+      const limiter = yield* make({ limit: 10, window: "10 seconds" })
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* limiter.reserve({ cost: 10 })
+          yield* TestClock.adjust("9 seconds")
+          yield* call(limiter, { cost: 9 })
+        })
+      )
+      // Never taken, it would have run over: nine have passed this very moment, and the bucket holds ten.
+      assert.strictEqual((yield* keyed(limiter)).available, 1)
+    })
+  )
+
+  it.effect("leaves the line when its wait is interrupted, however long its scope lasts", () =>
+    Effect.gen(function* () {
+      const limiter = yield* make({ limit: 1, window: "10 seconds", onExceeded: "wait", maxWait: "1 minute" })
+      yield* call(limiter)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const fiber = yield* Effect.forkChild(Effect.timeoutOption(limiter.reserve(), "1 second"), {
+            startImmediately: true
+          })
+          const behind = yield* start(limiter)
+          yield* TestClock.adjust("1 second")
+          assert.isTrue(Option.isNone(yield* Fiber.join(fiber)))
+          assert.strictEqual((yield* limiter.snapshot).waiting, 1)
+          yield* TestClock.adjust("9 seconds")
+          assert.strictEqual(behind.startedAt(), 10_000)
+        })
+      )
       yield* atRest(limiter)
     })
   )

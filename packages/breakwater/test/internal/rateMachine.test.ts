@@ -200,7 +200,17 @@ describe("the rate machine", () => {
           let now = start
           for (const { cost, gap } of before) machine = rate.admit(settings, machine, (now += gap), cost)[1]
           const until = now + pause
+          const free = machine
           machine = rate.pauseUntil(machine, until)
+          for (const cost of [1, capacityOf(name, numbers)]) {
+            for (const at of [now, until, until + 1, until + numbers.window]) {
+              assert.isAtLeast(
+                rate.wait(settings, machine, at, cost),
+                rate.wait(settings, free, at, cost) - 1e-3,
+                "a pause makes nothing earlier"
+              )
+            }
+          }
           assert.strictEqual(rate.pauseUntil(machine, until - 1), machine)
           let passed = 0
           for (const { cost, gap } of after) {
@@ -215,6 +225,10 @@ describe("the rate machine", () => {
               assert.isAtMost((passed * numbers.window) / numbers.limit, now - until + 1e-6)
             }
             passed += cost
+            // Nothing was left of a burst.
+            if (refilling.has(name)) {
+              assert.isAtMost(passed, 1 + ((now - until) * numbers.limit) / numbers.window + 1e-3)
+            }
           }
         },
         law
@@ -348,6 +362,18 @@ describe("the rate machine", () => {
       assert.strictEqual(rate.wait(settings, resumed, 1, 7), 0, name)
       assert.isAtLeast(rate.wait(settings, rate.pauseUntil(machine, 50), 1, 7), 49, name)
     }
+  })
+
+  it("keeps calls apart for one window after a pause, and no longer", () => {
+    const settings = settingsOf("sliding-log", { limit: 10, window: 100, burst: 10 })
+    let machine = rate.pauseUntil(rate.make(settings), 50)
+    machine = rate.admit(settings, machine, 50, 1)[1]
+    assert.strictEqual(rate.wait(settings, machine, 50, 1), 10)
+    machine = rate.admit(settings, machine, 149, 9)[1]
+    assert.strictEqual(rate.wait(settings, machine, 149, 1), 1)
+    machine = rate.admit(settings, machine, 150, 1)[1]
+    assert.strictEqual(rate.wait(settings, machine, 150, 1), 99)
+    assert.isUndefined(machine.pause)
   })
 
   it("counts debt, and waits until it is paid", () => {
