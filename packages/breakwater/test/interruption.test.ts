@@ -200,7 +200,7 @@ const limited = (options: {
     })
     const work = new Work()
     const start = yield* Clock.monotonicTimeNanos
-    if (options.phase !== "room") yield* Effect.void.pipe(limiter.protect({ cost: 2 }))
+    if (options.phase !== "room") yield* Effect.orDie(Effect.void.pipe(limiter.protect({ cost: 2 })))
     return {
       run: options.run(limiter, work),
       check: Effect.gen(function* () {
@@ -212,7 +212,7 @@ const limited = (options: {
         assert.isAtMost(counters.granted, options.phase === "room" ? 1 : 2)
         assert.isAtLeast(counters.started, work.started, "what started was granted")
         // Nothing is lost: the bucket is full again.
-        assert.isAbove(yield* Clock.monotonicTimeNanos, start)
+        assert.isTrue((yield* Clock.monotonicTimeNanos) > start)
         assert.strictEqual(keys[0]?.available ?? 2, 2)
       })
     }
@@ -225,7 +225,7 @@ const returned = (phase: "room" | "turn"): Fresh =>
     const limiter = yield* RateLimiter.make({ operation: "target", settings })
     if (phase === "turn") {
       const held = yield* Scope.fork(yield* Effect.scope)
-      yield* Scope.provide(limiter.reserve(), held)
+      yield* Effect.orDie(Scope.provide(limiter.reserve(), held))
       // Whoever waits does so for what this one gives back, not for a day.
       yield* Effect.forkScoped(Effect.andThen(Effect.sleep("100 millis"), Scope.close(held, Exit.void)))
       yield* limiter.retune({ ...settings, window: "30 minutes" })
