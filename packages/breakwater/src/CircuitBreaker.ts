@@ -79,9 +79,9 @@
  *       rampUp: "10 seconds"
  *     }
  *   })
- *   for (const outcome of [Effect.void, Effect.fail("down"), Effect.fail("down"), Effect.void]) {
- *     yield* outcome.pipe(breaker.protect(), Effect.exit)
- *   }
+ *   const up = Effect.void.pipe(breaker.protect())
+ *   const down = Effect.fail("down").pipe(breaker.protect(), Effect.exit)
+ *   yield* Effect.all([up, down, down, up])
  *   const { state } = yield* Effect.flatMap(breaker.circuit(), (circuit) => circuit.snapshot)
  *   return state
  * })
