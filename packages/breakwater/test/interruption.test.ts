@@ -243,6 +243,29 @@ const returned = (phase: "room" | "turn"): Fresh =>
     }
   })
 
+/** A circuit that knows the age of its calls: one that is gone never becomes too old. */
+const watched = (options: { readonly isDisabled: boolean; readonly body: Effect.Effect<unknown, unknown> }): Fresh =>
+  Effect.gen(function* () {
+    const breaker = yield* CircuitBreaker.make({
+      operation: "target",
+      settings: { tripPolicy: CircuitBreaker.slowCalls({ threshold: "1 minute", window: { size: 20 } }) }
+    })
+    const circuit = yield* breaker.circuit()
+    if (options.isDisabled) yield* circuit.disable({ reason: "drill", expiresIn: "30 minutes" })
+    const work = new Work()
+    return {
+      run: work.around(options.body).pipe(breaker.protect()),
+      check: Effect.gen(function* () {
+        yield* work.check
+        yield* idle(breaker)
+        yield* TestClock.adjust("1 hour")
+        const { counters, window } = yield* circuit.snapshot
+        const ended = options.isDisabled ? 0 : counters.succeeded + counters.failed
+        assert.deepInclude(window[0], { calls: ended, counted: 0 })
+      })
+    }
+  })
+
 const timeout = (
   wrap: (self: Effect.Effect<unknown, unknown>, observer: Timeout.Observer) => Effect.Effect<unknown, unknown>,
   body: Effect.Effect<unknown, unknown>,
@@ -323,6 +346,9 @@ describe("an interruption leaves nothing behind", () => {
     }
     sweep("closed, around a failure", circuit({ state: "closed", body: Effect.fail("down") }))
     sweep("half-open, around a failure", circuit({ state: "half-open", body: Effect.fail("down") }))
+    for (const [name, body] of bodies)
+      sweep(`that knows the age of calls, around ${name}`, watched({ isDisabled: false, body }))
+    sweep("disabled, around a sleep", watched({ isDisabled: true, body: Effect.sleep("100 millis") }))
     sweep("open", circuit({ state: "open", body: Effect.void }))
     sweep(
       "half-open, around a slow finalizer",

@@ -249,7 +249,7 @@ describe("the rate machine", () => {
         ({ start, trace, window }) => {
           const settings = settingsOf(name, { limit: 1_000_000, window, burst: 1_000_000 })
           let machine = rate.make(settings)
-          let now = start
+          let now: number = start
           for (const { cost, micros, millis, windows } of trace) {
             now = Math.max(now, Math.round(now) + windows * window + millis + micros / 1_000)
             const [wait, next] = rate.admit(settings, machine, now, cost)
