@@ -3,14 +3,16 @@
  *
  * **Details**
  *
- * | strategy | attempts | total | attempt | pauses | opens after | open for |
- * | --- | --- | --- | --- | --- | --- | --- |
- * | `aggressive` | 2 | 10 s | 5 s | 1 s | 3 failures | 30 s |
- * | `balanced` | 3 | 30 s | 10 s | 2 s, 2 s | 5 | 60 s |
- * | `conservative` | 5 | 120 s | 30 s | 4 s to 16 s | 8 | 120 s |
- * | `critical` | 7 | 300 s | 60 s | 3 s to 48 s | 10 | 300 s |
+ * | strategy | attempts | total | attempt | pauses | opens after | open for | at worst |
+ * | --- | --- | --- | --- | --- | --- | --- | --- |
+ * | `aggressive` | 2 | 10 s | 5 s | 1 s | 3 failures | 30 s | 10 s, 2 calls |
+ * | `balanced` | 3 | 30 s | 10 s | 2 s, 2 s | 5 | 60 s | 30 s, 3 calls |
+ * | `conservative` | 5 | 120 s | 30 s | 4 s to 16 s | 8 | 120 s | 120 s, 5 calls |
+ * | `critical` | 7 | 300 s | 60 s | 3 s to 48 s | 10 | 300 s | 300 s, 7 calls |
  *
- * Pauses are without jitter, which adds up to 2 s, and 5 s for `critical`.
+ * Pauses are without jitter, which adds up to 2 s, and 5 s for `critical`. At
+ * worst one call takes so long and becomes so many of the dependency:
+ * `Description` says that of every strategy.
  *
  * **Gotchas**
  *
