@@ -186,13 +186,14 @@ export const layer = HttpApiBuilder.group(
 
     const strategy = (name: string) =>
       Effect.flatMap(
-        shown((current, operations) => ({ version: current.version, all: views.strategiesOf(current, operations) })),
-        ({ all, version }) => {
-          const found = all.get(name)
-          return found === undefined
-            ? Effect.fail(errors.unknownName("strategy", name, [...all.keys()]))
+        shown((current, operations) => ({
+          version: current.version,
+          found: views.strategy(current, operations, name)
+        })),
+        ({ found, version }) =>
+          "known" in found
+            ? Effect.fail(errors.unknownName("strategy", name, [...found.known]))
             : Effect.succeed(taggedAs(version, found))
-        }
       )
 
     return handlers.handleAll({

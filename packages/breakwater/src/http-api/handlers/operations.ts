@@ -29,7 +29,8 @@ export const layer = HttpApiBuilder.group(
 
     const list = Effect.zipWith(resilience.operations, version, operationViews.operationList)
 
-    const one = (name: string) => Effect.zipWith(lookup.operation(resilience, name), version, operationViews.operation)
+    const one = (name: string) =>
+      Effect.zipWith(lookup.operation(resilience, name), version, operationViews.operationDetails)
 
     const set = Effect.fn("AdminApi.setStrategy")(function* (
       given: string,

@@ -11,6 +11,7 @@ import * as Preset from "../../Preset.ts"
 import type * as CircuitsGroup from "../groups/CircuitsGroup.ts"
 import type * as MetricsGroup from "../groups/MetricsGroup.ts"
 import type * as OperationsGroup from "../groups/OperationsGroup.ts"
+import { description } from "./descriptionView.ts"
 import * as views from "./views.ts"
 
 /** Names, circuits or sentences in one answer, where they are not what was asked for. */
@@ -104,8 +105,7 @@ export const dashboard = (operations: Snapshots, now: DateTime.Utc): MetricsGrou
 
 const aliasOf: ReadonlyMap<string, string> = new Map(Array.from(Preset.aliases, ([alias, name]) => [name, alias]))
 
-/** @internal */
-export const operation = (snapshot: Operation.Snapshot, version: number): OperationsGroup.Operation => {
+const operation = (snapshot: Operation.Snapshot, version: number): OperationsGroup.Operation => {
   const { callLatency } = snapshot.recent
   const { circuitBreaker, retry, timeout } = snapshot.settings
   return {
@@ -136,6 +136,12 @@ export const operation = (snapshot: Operation.Snapshot, version: number): Operat
     totalCircuitBreakers: snapshot.circuits.length
   }
 }
+
+/** @internal */
+export const operationDetails = (snapshot: Operation.Snapshot, version: number): OperationsGroup.Details => ({
+  ...operation(snapshot, version),
+  description: description(snapshot.strategy, snapshot.settings)
+})
 
 /** @internal */
 export const operationList = (operations: Snapshots, version: number): OperationsGroup.List => ({
