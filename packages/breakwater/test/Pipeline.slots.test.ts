@@ -107,7 +107,7 @@ describe("a policy in a place of the pipeline", () => {
     Effect.gen(function* () {
       for (const slot of ["admission", "bulkhead", "quota"] as const) {
         const gate = new Gate([], { refuses: () => true })
-        const strategy = Strategy.make(slot, { ...settings, [slot]: gate } as unknown as Strategy.Overrides)
+        const strategy = Strategy.make(slot, { ...settings, [slot]: gate })
         const error = yield* Effect.succeed(1).pipe(withResilience(strategy), Effect.flip)
         assert.strictEqual(error.reason._tag, "BulkheadFull")
         const target = (yield* operations).find(({ name }) => name === slot)!
