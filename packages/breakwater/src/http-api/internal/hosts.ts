@@ -15,6 +15,10 @@ interface Host {
   readonly port: string | undefined
 }
 
+// Made once: an error costs more than the rest of a refusal, and these say nothing of the request.
+const misdirected = new AdminError.MisdirectedRequestError({ message: "This server does not answer to this host" })
+const foreign = new Errors.AuthorizationError({ message: "Requests from other sites are refused" })
+
 const loopback: ReadonlyArray<string> = ["127.0.0.1", "localhost", "[::1]"]
 
 const parse = (text: string): Option.Option<Host> => {
@@ -48,13 +52,13 @@ export class Hosts {
     const host = given === undefined ? Option.none() : parse(given)
     // No name resolves to a name that is an address, so an address can not be pointed elsewhere.
     if (Option.isNone(host) || !(this.includes(host.value) || (options.addresses && isAddress(host.value.name)))) {
-      return new AdminError.MisdirectedRequestError({ message: "This server does not answer to this host" })
+      return misdirected
     }
     const { origin, "sec-fetch-site": site } = request.headers
     const isForeign =
       (site !== undefined && site !== "same-origin" && site !== "none") ||
       (origin !== undefined && !isOriginOf(origin, host.value))
-    return isForeign ? new Errors.AuthorizationError({ message: "Requests from other sites are refused" }) : undefined
+    return isForeign ? foreign : undefined
   }
 
   private includes({ name, port }: Host): boolean {

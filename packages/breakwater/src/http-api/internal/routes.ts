@@ -35,6 +35,8 @@ const keyOf = (method: string, path: string): string => `${method} ${path}`
 
 const byKey: ReadonlyMap<string, Facts> = new Map(list.map((route) => [keyOf(route.method, route.path), route]))
 
+const withParameters = list.filter(({ path }) => path.includes("/:"))
+
 /** @internal */
 export const openApiPath = "/internal/openapi.json"
 
@@ -62,9 +64,18 @@ const probes: ReadonlyMap<string, Facts> = new Map([
   [readyPath, { endpoint: "get_readiness", operation: "readiness_probe" }]
 ])
 
+const factsByRoute = new WeakMap<object, Facts>()
+
 /** What the route is called that the router chose. @internal */
-export const factsOf = (route: { readonly method: string; readonly path: string }): Facts =>
-  byKey.get(keyOf(route.method, route.path)) ?? documentation.get(route.path) ?? probes.get(route.path) ?? unknown
+export const factsOf = (route: { readonly method: string; readonly path: string }): Facts => {
+  let facts = factsByRoute.get(route)
+  if (facts === undefined) {
+    facts =
+      byKey.get(keyOf(route.method, route.path)) ?? documentation.get(route.path) ?? probes.get(route.path) ?? unknown
+    factsByRoute.set(route, facts)
+  }
+  return facts
+}
 
 /** Whether a route belongs to the documentation. @internal */
 export const isDocumentation = (route: { readonly path: string }): boolean => documentation.has(route.path)
@@ -84,7 +95,10 @@ const methodsOf = (path: string): ReadonlyArray<string> => {
   return methods.includes("GET") ? [...methods, "HEAD"] : methods
 }
 
-const pathOf = (url: string): string => url.split(/[?#]/, 1)[0] ?? ""
+const pathOf = (url: string): string => {
+  const end = url.search(/[?#]/)
+  return end < 0 ? url : url.slice(0, end)
+}
 
 const isBelow = (path: string, parent: string): boolean => path === parent || path.startsWith(`${parent}/`)
 
@@ -94,11 +108,29 @@ export const isOurs = (url: string): boolean => isBelow(pathOf(url), "/internal"
 /** Whether a path says if the process is alive or ready. @internal */
 export const isProbe = (url: string): boolean => probes.has(pathOf(url))
 
+// The router has no route for what it can not decode.
+const isReadable = (path: string): boolean => {
+  try {
+    decodeURIComponent(path)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** What a request that was not routed yet will find. @internal */
 export const factsOfRequest = ({ method, url }: { readonly method: string; readonly url: string }): Facts => {
   const path = pathOf(url)
-  const found = list.find((route) => route.method === (method === "HEAD" ? "GET" : method) && matches(route.path, path))
-  return found ?? documentation.get(path) ?? probes.get(path) ?? unknown
+  const sought = method === "HEAD" ? "GET" : method
+  return (
+    byKey.get(keyOf(sought, path)) ??
+    (isReadable(path)
+      ? withParameters.find(({ method, path: template }) => method === sought && matches(template, path))
+      : undefined) ??
+    documentation.get(path) ??
+    probes.get(path) ??
+    unknown
+  )
 }
 
 /** What a request is about, for the audit log. @internal */
