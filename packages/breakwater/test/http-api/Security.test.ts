@@ -136,6 +136,20 @@ describe("every route", () => {
   )
 })
 
+describe("a path that is written in another way", () => {
+  it.effect("is as closed as the path that the router takes it for", () =>
+    Effect.gen(function* () {
+      const { call } = yield* app()
+      for (const path of [`/${root}/health`, "/internal//resilience/health", "/internal/resilience//health"]) {
+        assert.strictEqual((yield* call(path)).status, 200, path)
+        assert.strictEqual((yield* call(path, { key: "" })).status, 401, path)
+        assert.strictEqual((yield* call(path, { headers: { host: "evil.example" } })).status, 421, path)
+        assert.strictEqual((yield* call(path, { headers: { origin: "http://evil.example" } })).status, 403, path)
+      }
+    }).pipe(Effect.provide(live))
+  )
+})
+
 describe("hosts and origins", () => {
   const status = (
     hosts: Hosts,

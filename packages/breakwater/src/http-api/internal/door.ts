@@ -37,8 +37,10 @@ import { Gate } from "./gate.ts"
 import { hostCrypto } from "./hostCrypto.ts"
 import { Hosts } from "./hosts.ts"
 import { maxBodyBytes, maxHeaderBytes, maxUrlLength } from "./limits.ts"
+import * as privateAnswer from "./privateAnswer.ts"
 import { privateHeaders } from "./privateHeaders.ts"
 import * as problem from "./problem.ts"
+import { Reads } from "./reads.ts"
 import * as routes from "./routes.ts"
 import { type Facts, Visit } from "./visit.ts"
 import { WrongKeys } from "./wrongKeys.ts"
@@ -132,8 +134,8 @@ const pagePolicy = Effect.fnUntraced(function* (digest: Digest.Digest["Service"]
 export class Door extends Context.Service<
   Door,
   {
-    /** Puts the door before every route, also before those that are not there. */
-    readonly outer: (handler: Handler) => Handler
+    /** Puts the door before every route, also before those that are not there. Reads may go past the routes. */
+    readonly outer: (handler: Handler, options: { readonly hasReads: boolean }) => Handler
     /** Puts it before a route that was found. */
     readonly inner: (handler: Handler, options: { readonly docsAreOpen: boolean }) => Handler
   }
@@ -151,6 +153,7 @@ export interface Options {
 const make = Effect.fnUntraced(function* (options: Options) {
   const keys = yield* AdminKeys
   const { identifyUnsafe } = keys
+  const reads = yield* Reads
   const wrongKeys = new WrongKeys()
   const audit = yield* Audit
   const digest = yield* Digest.Digest
@@ -209,11 +212,17 @@ const make = Effect.fnUntraced(function* (options: Options) {
     )
   }
 
+  const visitOf = ({ headers }: Request, facts: Facts, caller: Caller | undefined): Visit => ({
+    facts,
+    requestId: requestIdOf(headers["x-request-id"]),
+    accept: headers["accept"],
+    caller,
+    recordedBy: undefined
+  })
+
   /** From here on this fiber is about this visit. The server puts the context back when the request ends. */
-  const begin = (fiber: AnyFiber, request: Request, facts: Facts, caller: Caller | undefined): Visit => {
-    const { headers } = request
-    const requestId = requestIdOf(headers["x-request-id"])
-    const visit: Visit = { facts, requestId, accept: headers["accept"], caller, recordedBy: undefined }
+  const begin = (fiber: AnyFiber, visit: Visit): Visit => {
+    const { caller, facts, requestId } = visit
     const annotations = {
       ...fiber.getRef(References.CurrentLogAnnotations),
       request_id: requestId,
@@ -228,61 +237,82 @@ const make = Effect.fnUntraced(function* (options: Options) {
     return visit
   }
 
-  const refuse = (fiber: AnyFiber, visit: Visit, refusal: failure.Refusal): Effect.Effect<Response> =>
-    finish(failure.write(refusal, visit, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()), visit)
+  const refuse = (fiber: AnyFiber, visit: Visit, refusal: failure.Refusal): Effect.Effect<Response> => {
+    const { contentType, text } = failure.render(refusal, visit, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
+    const { requestId } = visit
+    const { status } = refusal
+    const response = privateAnswer.make(text, { requestId, status, contentType })
+    return Effect.succeed(
+      refusal === unauthenticated ? response : HttpServerResponse.setHeaders(response, failure.headersOf(refusal))
+    )
+  }
+
+  const fail = (cause: Cause.Cause<unknown>, visit: Visit, request: Request): Effect.Effect<Response> => {
+    const isLostHere = isLost(cause)
+    if (isLostHere) visit.facts = routes.unknown
+    return Effect.flatMap(
+      isLostHere ? failure.respond(routes.refusal(request)) : failure.respondAll(cause),
+      (response) => settle(response, visit, request)
+    )
+  }
 
   const conclude = (handler: Effect.Effect<Response, unknown>, visit: Visit, request: Request): Handler =>
     Effect.matchCauseEffect(handler, {
       onSuccess: (response) => settle(response, visit, request),
-      onFailure: (cause) => {
-        if (!isLost(cause)) {
-          return Effect.flatMap(failure.respondAll(cause), (response) => settle(response, visit, request))
-        }
-        visit.facts = routes.unknown
-        return Effect.flatMap(failure.respond(routes.refusal(request)), (response) => settle(response, visit, request))
-      }
+      onFailure: (cause) => fail(cause, visit, request)
     })
 
   const open = (handler: Handler, facts: (fiber: AnyFiber, request: Request) => Facts): Handler =>
     Effect.withFiber((fiber) => {
       const request = requestOf(fiber)
-      return conclude(handler, begin(fiber, request, facts(fiber, request), undefined), request)
+      return conclude(handler, begin(fiber, visitOf(request, facts(fiber, request), undefined)), request)
     })
 
-  const stranger = (
-    fiber: AnyFiber,
-    request: Request,
-    facts: Facts,
-    first: Identity | undefined
-  ): Effect.Effect<Response> => {
-    const visit = begin(fiber, request, facts, undefined)
+  const stranger = (fiber: AnyFiber, request: Request, visit: Visit, first: Identity | undefined): Handler => {
     const address = Option.getOrElse(request.peerAddress, () => "unknown")
     const wait = wrongKeys.add(address, Monotonic.now(fiber.getRef(Clock.Clock)))
     if (wait > 0) {
       const retryAfter = failure.secondsOf(wait)
       return refuse(fiber, visit, { status: 429, message: "Too many wrong API keys", retryAfter })
     }
+    begin(fiber, visit)
     return Effect.logWarning("Wrong API key").pipe(
       Effect.annotateLogs({ key: first?.id, address }),
       Effect.andThen(refuse(fiber, visit, unauthenticated))
     )
   }
 
-  const guarded = (handler: Handler, facts: (fiber: AnyFiber, request: Request) => Facts): Handler => {
-    const handled = Effect.interruptible(gate.pass(handler, busy))
-    const tooLong = Effect.suspend(() => Effect.fail(failure.ofStatus(413)))
+  const behindGate = <A>(handler: Effect.Effect<A, Types.unhandled>): Effect.Effect<A, unknown> =>
+    gate.pass(Effect.interruptible(handler), busy)
+  const tooLong = Effect.suspend(() => Effect.fail(failure.ofStatus(413)))
+
+  // Nothing below a reading asks about the visit, unless it fails.
+  const read = (reading: Effect.Effect<string, unknown>, fiber: AnyFiber, visit: Visit, request: Request): Handler =>
+    Effect.matchCauseEffect(reading, {
+      onSuccess: (text) => Effect.succeed(privateAnswer.make(text, { requestId: visit.requestId })),
+      onFailure: (cause) => fail(cause, begin(fiber, visit), request)
+    })
+
+  const guarded = (
+    handler: Handler,
+    facts: (fiber: AnyFiber, request: Request) => Facts,
+    reading?: Effect.Effect<string, unknown>
+  ): Handler => {
+    const handled = behindGate(handler)
     const admit = (fiber: AnyFiber, request: Request, identities: ReadonlyArray<Identity>): Handler => {
       const caller = callerOf(identities)
-      const known = facts(fiber, request)
-      return caller === undefined
-        ? stranger(fiber, request, known, identities[0])
-        : conclude(isTooLong(request) ? tooLong : handled, begin(fiber, request, known, caller), request)
+      const visit = visitOf(request, facts(fiber, request), caller)
+      if (caller === undefined) return stranger(fiber, request, visit, identities[0])
+      if (isTooLong(request)) return conclude(tooLong, begin(fiber, visit), request)
+      return reading === undefined
+        ? conclude(handled, begin(fiber, visit), request)
+        : read(reading, fiber, visit, request)
     }
     return Effect.withFiber((fiber) => {
       const request = requestOf(fiber)
       const presented = credentialsOf(request.headers)
       if (presented.every((key) => key === "")) {
-        return refuse(fiber, begin(fiber, request, facts(fiber, request), undefined), unauthenticated)
+        return refuse(fiber, visitOf(request, facts(fiber, request), undefined), unauthenticated)
       }
       return identifyUnsafe === undefined
         ? Effect.flatMap(
@@ -296,8 +326,14 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const factsOfRoute = (fiber: AnyFiber): Facts => routes.factsOf(routeOf(fiber))
 
   return Door.of({
-    outer: (handler) => {
+    outer: (handler, { hasReads }) => {
       const behindKey = guarded(handler, (_fiber, request) => routes.factsOfRequest(request))
+      const readings = new Map(
+        Array.from(options.isAlone && hasReads ? reads.byUrl : [], ([url, read]) => {
+          const facts = routes.factsOfRequest({ method: "GET", url })
+          return [url, guarded(handler, () => facts, behindGate(read))]
+        })
+      )
       const unguarded = Effect.catchCauseIf(handler, isLost, (cause) =>
         open(Effect.failCause(cause), () => routes.unknown)
       )
@@ -306,7 +342,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
         if (!isOurs(request.url)) return handler
         const refused = refusal(request)
         if (refused !== undefined) return open(failure.respond(refused), () => routes.factsOfRequest(request))
-        return routes.isGuarded(request.url) ? behindKey : unguarded
+        const reading = request.method === "GET" ? readings.get(request.url) : undefined
+        return reading ?? (routes.isGuarded(request.url) ? behindKey : unguarded)
       })
     },
     inner: (handler, { docsAreOpen }) => {
@@ -341,7 +378,7 @@ const nameAgain = (fiber: AnyFiber, visit: Visit, facts: Facts): void => {
 }
 
 /** @internal */
-export const layer = (options: Options): Layer.Layer<Door, never, AdminKeys | Audit> =>
+export const layer = (options: Options): Layer.Layer<Door, never, AdminKeys | Audit | Reads> =>
   Layer.effect(Door, make(options)).pipe(Layer.provide(Digest.layerWebCrypto))
 
 /** Puts the door before the routes that it is provided to. @internal */
@@ -355,6 +392,11 @@ export const beforeRoutes = (options: { readonly docsAreOpen: boolean }) =>
     )
   ).layer
 
+// Ours. Whoever puts another one before the routes wants it to see every request. If the router calls them otherwise
+// one day, none is found and nothing goes past the routes.
+const hasOneMiddleware = ({ mapUnsafe }: Context.Context<never>): boolean =>
+  Array.from(mapUnsafe.keys()).filter((key) => key.startsWith("effect/http/HttpRouter/Middleware-")).length === 1
+
 const refuse = (request: Request) => failure.respond(routes.refusal(request))
 
 /** Turns away what may not be looked at, and answers what is ours and has no route. @internal */
@@ -367,6 +409,7 @@ export const withoutRoute = HttpRouter.use(
       yield* router.add(method, "/internal/*", refuse)
       yield* router.add(method, `${routes.root}/*`, refuse)
     }
-    yield* router.addGlobalMiddleware(outer)
+    const hasReads = hasOneMiddleware(yield* Effect.context<never>())
+    yield* router.addGlobalMiddleware((handler) => outer(handler, { hasReads }))
   })
 )

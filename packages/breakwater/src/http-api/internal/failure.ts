@@ -94,12 +94,12 @@ const refusalOf = (error: AdminError.AdminError): Refusal => ({
   allow: error._tag === "MethodNotAllowedError" ? allowOf(error) : undefined
 })
 
-/** Writes a refusal at a time in milliseconds. @internal */
-export const write = (
-  { allow, context, message, retryAfter, status }: Refusal,
+/** The body of a refusal at a time in milliseconds. @internal */
+export const render = (
+  { context, message, retryAfter, status }: Refusal,
   { accept, facts, requestId }: Visit,
   now: number
-): HttpServerResponse.HttpServerResponse => {
+): { readonly text: string; readonly contentType: string } => {
   const body: AdminError.Envelope = {
     error: message,
     error_code: AdminError.codeOf(status),
@@ -112,23 +112,27 @@ export const write = (
       timestamp: new Date(now).toISOString()
     }
   }
-  const wantsProblem = problem.isWanted(accept)
-  return HttpServerResponse.jsonUnsafe(wantsProblem ? problem.of(status, body) : body, {
-    status,
-    ...(wantsProblem ? { contentType: problem.contentType } : {}),
-    headers: {
-      ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
-      ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
-      ...(allow === undefined ? {} : { allow })
-    }
-  })
+  return problem.isWanted(accept)
+    ? { text: JSON.stringify(problem.of(status, body)), contentType: problem.contentType }
+    : { text: JSON.stringify(body), contentType: "application/json" }
 }
+
+/** The headers that belong to a refusal. @internal */
+export const headersOf = ({ allow, retryAfter, status }: Refusal): Readonly<Record<string, string>> => ({
+  ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
+  ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
+  ...(allow === undefined ? {} : { allow })
+})
 
 /** @internal */
 export const respond = (error: AdminError.AdminError): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
-  Effect.withFiber((fiber) =>
-    Effect.succeed(write(refusalOf(error), fiber.getRef(Visit), fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()))
-  )
+  Effect.withFiber((fiber) => {
+    const refusal = refusalOf(error)
+    const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+    const { contentType, text } = render(refusal, fiber.getRef(Visit), now)
+    const { status } = refusal
+    return Effect.succeed(HttpServerResponse.text(text, { status, contentType, headers: headersOf(refusal) }))
+  })
 
 const allowOf = (error: AdminError.MethodNotAllowedError): string => {
   const methods = error.context?.["allowed_methods"]

@@ -4,7 +4,7 @@
  */
 
 interface Crypto {
-  readonly hash: (algorithm: "sha256", text: string, encoding: "buffer") => Uint8Array
+  readonly hash: (algorithm: "sha256", text: string, encoding: "latin1") => string
   readonly randomUUID: () => string
 }
 
@@ -17,8 +17,20 @@ export const builtinModule = (name: string): unknown => (globalThis as Host).pro
 
 const { hash, randomUUID } = (builtinModule("node:crypto") ?? {}) as Partial<Crypto>
 
+const digestBytes = 32
+
+// A string is three times as fast as a buffer, which is memory outside of the heap.
+const sha256Of =
+  (digest: Crypto["hash"]) =>
+  (text: string): Uint8Array => {
+    const binary = digest("sha256", text, "latin1")
+    const bytes = new Uint8Array(digestBytes)
+    for (let index = 0; index < digestBytes; index++) bytes[index] = binary.charCodeAt(index)
+    return bytes
+  }
+
 /** `undefined`: there is only WebCrypto. @internal */
 export const hostCrypto =
   hash === undefined || randomUUID === undefined
     ? undefined
-    : { sha256: (text: string): Uint8Array => hash("sha256", text, "buffer"), randomUUID: () => randomUUID() }
+    : { sha256: sha256Of(hash), randomUUID: () => randomUUID() }

@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import * as HttpApi from "effect/http-api/HttpApi"
 import { AdminApi, Operation } from "../AdminApi.ts"
 import * as AdminError from "../AdminError.ts"
+import { root } from "./paths.ts"
 import type { Facts } from "./visit.ts"
 
 /** @internal */
@@ -43,8 +44,7 @@ export const openApiPath = "/internal/openapi.json"
 /** @internal */
 export const docsPath = "/internal/docs"
 
-/** @internal */
-export const root = "/internal/resilience"
+export { root } from "./paths.ts"
 
 /** @internal */
 export const livePath = "/livez"
@@ -96,8 +96,10 @@ const methodsOf = (path: string): ReadonlyArray<string> => {
 }
 
 const pathOf = (url: string): string => {
-  const end = url.search(/[?#]/)
-  return end < 0 ? url : url.slice(0, end)
+  const query = url.indexOf("?")
+  const path = query < 0 ? url : url.slice(0, query)
+  const fragment = path.indexOf("#")
+  return fragment < 0 ? path : path.slice(0, fragment)
 }
 
 const isBelow = (path: string, parent: string): boolean => path === parent || path.startsWith(`${parent}/`)
