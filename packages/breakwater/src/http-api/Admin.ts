@@ -56,7 +56,7 @@ import * as Layer from "effect/Layer"
 import type { Resilience } from "../Resilience.ts"
 import { AdminApi } from "./AdminApi.ts"
 import * as AdminHandlers from "./AdminHandlers.ts"
-import * as AdminKeys from "./AdminKeys.ts"
+import type * as AdminKeys from "./AdminKeys.ts"
 import * as Audit from "./Audit.ts"
 import * as Commands from "./Commands.ts"
 import * as EventStreams from "./EventStreams.ts"
@@ -67,6 +67,7 @@ import * as probes from "./internal/probes.ts"
 import { Reads } from "./internal/reads.ts"
 import * as routes from "./internal/routes.ts"
 import { Entrance, Served } from "./internal/served.ts"
+import * as TrustedProxies from "./TrustedProxies.ts"
 
 /**
  * @category models
@@ -82,6 +83,11 @@ export interface Options {
   readonly hosts?: ReadonlyArray<string> | undefined
   /** `/livez` and `/readyz`. `false` if the application has its own. Default: true. */
   readonly probes?: boolean | undefined
+  /**
+   * Networks and addresses of proxies that say who the client is, such as `10.0.0.0/8`. Throws `InvalidTrustedProxies`
+   * at once. Default: those of the reference `TrustedProxies`, which are none.
+   */
+  readonly trustedProxies?: ReadonlyArray<string> | undefined
   /** What `/readyz` says. Whatever fails, or takes longer than a second, is not ready. Default: ready. */
   readonly ready?: Effect.Effect<boolean> | undefined
 }
@@ -114,7 +120,11 @@ export const layer = (options: Options = {}) => layerWith(options, { isAlone: fa
 
 /** @internal */
 export const layerWith = (options: Options, { isAlone }: { readonly isAlone: boolean }) => {
-  const { docs = "open", hosts = [], probes: hasProbes = true, ready = Effect.succeed(true) } = options
+  const { docs = "open", hosts = [], probes: hasProbes = true, ready = Effect.succeed(true), trustedProxies } = options
+  const proxies =
+    trustedProxies === undefined
+      ? Layer.empty
+      : Layer.succeed(TrustedProxies.TrustedProxies, TrustedProxies.make(trustedProxies))
   return Layer.mergeAll(
     HttpApiBuilder.layer(Served).pipe(Layer.provide(handlers)),
     docs === "none" ? Layer.empty : documentation,
@@ -124,6 +134,7 @@ export const layerWith = (options: Options, { isAlone }: { readonly isAlone: boo
     Layer.provide(door.beforeRoutes({ docsAreOpen: docs === "open" })),
     Layer.provide(door.layer({ hosts, isAlone, hasProbes })),
     Layer.provide(Reads.layer),
+    Layer.provide(proxies),
     Layer.provide(Audit.Audit.layer)
   )
 }

@@ -32,8 +32,10 @@ import * as Monotonic from "../../Monotonic.ts"
 import { AdminKeys, type Caller, CurrentCaller, type Identity } from "../AdminKeys.ts"
 import * as AdminError from "../AdminError.ts"
 import { Audit } from "../Audit.ts"
+import { TrustedProxies } from "../TrustedProxies.ts"
 import * as failure from "./failure.ts"
 import { Gate } from "./gate.ts"
+import { clientAddress } from "./clientAddress.ts"
 import { hostCrypto } from "./hostCrypto.ts"
 import { Hosts } from "./hosts.ts"
 import { maxBodyBytes, maxHeaderBytes, maxUrlLength } from "./limits.ts"
@@ -154,6 +156,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const keys = yield* AdminKeys
   const { identifyUnsafe } = keys
   const reads = yield* Reads
+  const proxies = yield* TrustedProxies
   const wrongKeys = new WrongKeys()
   const audit = yield* Audit
   const digest = yield* Digest.Digest
@@ -269,7 +272,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     })
 
   const stranger = (fiber: AnyFiber, request: Request, visit: Visit, first: Identity | undefined): Handler => {
-    const address = Option.getOrElse(request.peerAddress, () => "unknown")
+    const address = clientAddress(proxies, request)
     const wait = wrongKeys.add(address, Monotonic.now(fiber.getRef(Clock.Clock)))
     if (wait > 0) {
       const retryAfter = failure.secondsOf(wait)
@@ -409,7 +412,7 @@ export const withoutRoute = HttpRouter.use(
       yield* router.add(method, "/internal/*", refuse)
       yield* router.add(method, `${routes.root}/*`, refuse)
     }
-    const hasReads = hasOneMiddleware(yield* Effect.context<never>())
+    const hasReads = hasOneMiddleware(yield* Effect.context())
     yield* router.addGlobalMiddleware((handler) => outer(handler, { hasReads }))
   })
 )
