@@ -4,6 +4,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServerError from "effect/http/HttpServerError"
@@ -109,7 +110,7 @@ export const render = (
       ...(context as AdminError.Envelope["context"] | undefined),
       ...(retryAfter === undefined ? {} : { retry_after_seconds: retryAfter }),
       request_id: requestId,
-      timestamp: new Date(now).toISOString()
+      timestamp: DateTime.formatIso(DateTime.makeUnsafe(now))
     }
   }
   return problem.isWanted(accept)

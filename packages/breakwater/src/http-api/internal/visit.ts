@@ -26,12 +26,9 @@ export interface Visit {
 }
 
 /** @internal */
-export const nowhere: Facts = { endpoint: "unknown", operation: "unknown" }
-
-/** @internal */
 export const Visit = Context.Reference<Visit>("breakwater/http-api/Visit", {
   defaultValue: () => ({
-    facts: nowhere,
+    facts: { endpoint: "unknown", operation: "unknown" },
     requestId: "unknown",
     accept: undefined,
     caller: undefined,
