@@ -158,8 +158,6 @@ export class AdminKeys extends Context.Service<
   {
     /** Says what a key may do. */
     readonly identify: (key: Redacted.Redacted) => Effect.Effect<Identity>
-    /** The same at once, for a runtime that can digest without another thread. */
-    readonly identifyUnsafe?: ((key: string) => Identity) | undefined
     /** Reads the keys again from where they came, and says how many there are. If it fails, nothing has changed. */
     readonly reload: Effect.Effect<number, Config.ConfigError | InvalidKeys>
   }
@@ -209,6 +207,15 @@ const find = (keys: ReadonlyArray<Known>, presented: Uint8Array): Identity => {
   return match ?? { id: idOf(presented), scope: Option.none() }
 }
 
+// By the function and not beside it: who wraps `identify` must not be passed over.
+const atOnce = new WeakMap<AdminKeys["Service"]["identify"], (key: string) => Identity>()
+
+/**
+ * What `identify` does, without an effect. `undefined`: it needs one. @internal
+ */
+export const identifyUnsafe = ({ identify }: AdminKeys["Service"]): ((key: string) => Identity) | undefined =>
+  atOnce.get(identify)
+
 const make = Effect.fnUntraced(function* (source: Effect.Effect<Source, Config.ConfigError | InvalidKeys>) {
   const sha256 = yield* Sha256.make
   const digestOf = (key: Redacted.Redacted) => sha256(Redacted.value(key))
@@ -240,9 +247,12 @@ const make = Effect.fnUntraced(function* (source: Effect.Effect<Source, Config.C
   const oneAtATime = Semaphore.makeUnsafe(1)
   const { unsafe } = Sha256
 
+  const identify: AdminKeys["Service"]["identify"] = (key) =>
+    Effect.map(digestOf(key), (presented) => find(inForce, presented))
+  if (unsafe !== undefined) atOnce.set(identify, (key) => find(inForce, unsafe(key)))
+
   return AdminKeys.of({
-    identify: (key) => Effect.map(digestOf(key), (presented) => find(inForce, presented)),
-    identifyUnsafe: unsafe && ((key) => find(inForce, unsafe(key))),
+    identify,
     reload: oneAtATime.withPermit(
       Effect.map(read, (keys) => {
         inForce = keys

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, type Exit, Fiber, Layer, Redacted } from "effect"
+import { Deferred, Effect, type Exit, Fiber, Layer, Option, Redacted } from "effect"
 import { OpenApi } from "effect/http-api"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -11,7 +11,7 @@ import { render } from "../../src/http-api/internal/parserFailure.ts"
 import { isWanted } from "../../src/http-api/internal/problem.ts"
 import * as Preset from "../../src/Preset.ts"
 import { Resilience } from "../../src/Resilience.ts"
-import { app, type Init, json, root, secrets } from "./App.ts"
+import { app, type Init, json, keys, root, secrets } from "./App.ts"
 
 const live = Resilience.layer(Preset.production, { operations: ["summarize_text"] })
 
@@ -132,6 +132,29 @@ describe("every route", () => {
           }
         }
       }
+    }).pipe(Effect.provide(live))
+  )
+})
+
+describe("keys that an application wraps", () => {
+  it.effect("are asked by their own words", () =>
+    Effect.gen(function* () {
+      const wrapped = Layer.effect(
+        AdminKeys.AdminKeys,
+        Effect.map(AdminKeys.AdminKeys, (service) => ({
+          ...service,
+          identify: (key: Redacted.Redacted) =>
+            Effect.map(service.identify(key), ({ id, scope }) => ({
+              id,
+              scope: Option.filter(scope, (scope) => scope !== "read")
+            }))
+        }))
+      )
+      const { call } = yield* app({ keys: Layer.provide(wrapped, keys) })
+      assert.strictEqual((yield* call(`${root}/health`, { key: secrets.admin })).status, 200)
+      assert.strictEqual((yield* call(`${root}/health`, { key: secrets.read })).status, 401)
+      assert.strictEqual((yield* call(`${root}/health`, { key: "" })).status, 401)
+      assert.strictEqual((yield* call(`${root}/health`, { key: "a-wrong-key-0123456789" })).status, 401)
     }).pipe(Effect.provide(live))
   )
 })

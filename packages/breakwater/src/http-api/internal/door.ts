@@ -29,7 +29,7 @@ import * as References from "effect/References"
 import type * as Types from "effect/Types"
 import * as Errors from "../../Errors.ts"
 import * as Monotonic from "../../Monotonic.ts"
-import { AdminKeys, type Caller, CurrentCaller, type Identity } from "../AdminKeys.ts"
+import { AdminKeys, type Caller, CurrentCaller, type Identity, identifyUnsafe } from "../AdminKeys.ts"
 import * as AdminError from "../AdminError.ts"
 import { Audit } from "../Audit.ts"
 import { TrustedProxies } from "../TrustedProxies.ts"
@@ -154,7 +154,7 @@ export interface Options {
 
 const make = Effect.fnUntraced(function* (options: Options) {
   const keys = yield* AdminKeys
-  const { identifyUnsafe } = keys
+  const identifyAtOnce = identifyUnsafe(keys)
   const reads = yield* Reads
   const proxies = yield* TrustedProxies
   const wrongKeys = new WrongKeys()
@@ -317,12 +317,12 @@ const make = Effect.fnUntraced(function* (options: Options) {
       if (presented.every((key) => key === "")) {
         return refuse(fiber, visitOf(request, facts(fiber, request), undefined), unauthenticated)
       }
-      return identifyUnsafe === undefined
+      return identifyAtOnce === undefined
         ? Effect.flatMap(
             Effect.forEach(presented, (key) => keys.identify(Redacted.make(key))),
             (identities) => admit(fiber, request, identities)
           )
-        : admit(fiber, request, presented.map(identifyUnsafe))
+        : admit(fiber, request, presented.map(identifyAtOnce))
     })
   }
 
