@@ -24,8 +24,8 @@ import { setTimeout } from "node:timers/promises"
 
 const host = "127.0.0.1"
 const connections = 50
-const rounds = 2
-const seconds = 2.5
+const rounds = 4
+const seconds = 1.25
 const warmUp = 1
 
 const bars = { ratio: 0.6, p99: 150, share: 0.6 }
