@@ -65,51 +65,61 @@ describe("every route", () => {
     }
   })
 
-  it.effect("refuses every request without a valid key in the same way", () =>
-    Effect.gen(function* () {
-      for (const [form, { headers = {}, query }] of Object.entries(strangers)) {
-        // Wrong keys are counted by address: a fresh door for each form and some routes.
-        for (let first = 0; first < routes.length; first += 10) {
-          const { call, lines } = yield* app()
-          for (const { endpoint, method, path } of routes.slice(first, first + 10)) {
-            const at = `${method} ${path} with ${form}`
-            const response = yield* call(query === undefined ? path : `${path}?${query}`, { method, headers, key: "" })
-            const text = yield* Effect.promise(() => response.text())
-            assert.strictEqual(response.status, 401, at)
-            assert.strictEqual(JSON.parse(text).error_code, "AuthenticationError", at)
-            assert.strictEqual(JSON.parse(text).context.endpoint, endpoint, at)
-            assert.strictEqual(response.headers.get("www-authenticate"), "Bearer", at)
-            assert.strictEqual(response.headers.get("vary"), "Origin", at)
-            assert.isNull(response.headers.get("access-control-allow-origin"), at)
-            for (const secret of Object.values(secrets)) {
-              assert.notInclude(text + JSON.stringify([...response.headers]), secret, at)
-              assert.notInclude(lines.join("\n"), secret, at)
+  it.effect(
+    "refuses every request without a valid key in the same way",
+    () =>
+      Effect.gen(function* () {
+        for (const [form, { headers = {}, query }] of Object.entries(strangers)) {
+          // Wrong keys are counted by address: a fresh door for each form and some routes.
+          for (let first = 0; first < routes.length; first += 10) {
+            const { call, lines } = yield* app()
+            for (const { endpoint, method, path } of routes.slice(first, first + 10)) {
+              const at = `${method} ${path} with ${form}`
+              const response = yield* call(query === undefined ? path : `${path}?${query}`, {
+                method,
+                headers,
+                key: ""
+              })
+              const text = yield* Effect.promise(() => response.text())
+              assert.strictEqual(response.status, 401, at)
+              assert.strictEqual(JSON.parse(text).error_code, "AuthenticationError", at)
+              assert.strictEqual(JSON.parse(text).context.endpoint, endpoint, at)
+              assert.strictEqual(response.headers.get("www-authenticate"), "Bearer", at)
+              assert.strictEqual(response.headers.get("vary"), "Origin", at)
+              assert.isNull(response.headers.get("access-control-allow-origin"), at)
+              for (const secret of Object.values(secrets)) {
+                assert.notInclude(text + JSON.stringify([...response.headers]), secret, at)
+                assert.notInclude(lines.join("\n"), secret, at)
+              }
             }
           }
         }
-      }
-    }).pipe(Effect.provide(live))
+      }).pipe(Effect.provide(live)),
+    30_000
   )
 
-  it.effect("lets in the scope that it needs, by either header or by both", () =>
-    Effect.gen(function* () {
-      for (const { method, path, scope } of routes) {
-        const { call } = yield* app()
-        for (const holder of ["read", "operate", "admin"] as const) {
-          for (const headers of [
-            bearer(secrets[holder]),
-            apiKey(secrets[holder]),
-            { ...bearer(secrets[holder]), ...apiKey(secrets[holder]) }
-          ]) {
-            const response = yield* call(path, { method, headers, key: "" })
-            const isLetIn = (held[scope] as ReadonlyArray<string>).includes(holder)
-            const at = `${method} ${path} with ${holder}: ${response.status}`
-            assert.notStrictEqual(response.status, 401, at)
-            assert.strictEqual(response.status === 403, !isLetIn, at)
+  it.effect(
+    "lets in the scope that it needs, by either header or by both",
+    () =>
+      Effect.gen(function* () {
+        for (const { method, path, scope } of routes) {
+          const { call } = yield* app()
+          for (const holder of ["read", "operate", "admin"] as const) {
+            for (const headers of [
+              bearer(secrets[holder]),
+              apiKey(secrets[holder]),
+              { ...bearer(secrets[holder]), ...apiKey(secrets[holder]) }
+            ]) {
+              const response = yield* call(path, { method, headers, key: "" })
+              const isLetIn = (held[scope] as ReadonlyArray<string>).includes(holder)
+              const at = `${method} ${path} with ${holder}: ${response.status}`
+              assert.notStrictEqual(response.status, 401, at)
+              assert.strictEqual(response.status === 403, !isLetIn, at)
+            }
           }
         }
-      }
-    }).pipe(Effect.provide(live))
+      }).pipe(Effect.provide(live)),
+    30_000
   )
 
   it.effect("refuses foreign hosts and origins before anything else, with and without a key", () =>
