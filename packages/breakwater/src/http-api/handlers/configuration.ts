@@ -13,7 +13,7 @@ import * as Validation from "../../config/Validation.ts"
 import type { Snapshot } from "../../Operation.ts"
 import { Resilience } from "../../Resilience.ts"
 import type * as Strategy from "../../Strategy.ts"
-import { AdminApi } from "../AdminApi.ts"
+import { Served } from "../internal/served.ts"
 import * as AdminKeys from "../AdminKeys.ts"
 import { Commands } from "../Commands.ts"
 import type { Import, Reload } from "../groups/ConfigurationGroup.ts"
@@ -44,7 +44,7 @@ const hasWish = ({ customConfig, operationOverrides, preset }: Reload): boolean 
 
 /** @internal */
 export const layer = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "configuration",
   Effect.fnUntraced(function* (handlers) {
     const configuration = yield* Configuration.Configuration
