@@ -235,6 +235,32 @@ describe("the rate machine", () => {
       )
 
       it.prop(
+        "refuses nobody while there is plenty of room, at any fraction of a millisecond",
+        {
+          window: int(1, 60),
+          start: Schema.Literals([0, 5_000_000_000]),
+          trace: Arbitrary.array(
+            Arbitrary.schema(
+              Schema.Struct({ windows: int(0, 2), millis: int(0, 60), micros: int(-3, 3), cost: int(1, 1_000) })
+            ),
+            { maxLength: 30 }
+          )
+        },
+        ({ start, trace, window }) => {
+          const settings = settingsOf(name, { limit: 1_000_000, window, burst: 1_000_000 })
+          let machine = rate.make(settings)
+          let now: number = start
+          for (const { cost, micros, millis, windows } of trace) {
+            now = Math.max(now, Math.round(now) + windows * window + millis + micros / 1_000)
+            const [wait, next] = rate.admit(settings, machine, now, cost)
+            assert.strictEqual(wait, 0)
+            machine = next
+          }
+        },
+        law
+      )
+
+      it.prop(
         "goes on from any of its states as if the others were not",
         { ...numbers, before: trace, left: trace, right: trace },
         ({ before, left, right, start, ...numbers }) => {
