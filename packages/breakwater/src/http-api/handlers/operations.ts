@@ -66,7 +66,7 @@ export const layer = HttpApiBuilder.group(
 
     return handlers.handleAll({
       list: () => Effect.map(list, (found) => wire.tagged(wire.operationList(found))),
-      get: ({ params }) => Effect.map(one(params.operation_name), (found) => wire.tagged(wire.operation(found))),
+      get: ({ params }) => Effect.map(one(params.operation_name), tagged),
       set: ({ headers, params, payload }) =>
         Effect.map(set(params.operation_name, headers["if-match"], payload), tagged)
     })
