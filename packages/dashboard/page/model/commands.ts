@@ -119,6 +119,10 @@ export const undo = (
 ): Draft | undefined => {
   const wholeSeconds = (seconds: number): string => String(Math.min(maxSeconds, Math.max(1, Math.ceil(seconds))))
   const reason = `Undo: ${commands[command].label.toLowerCase()}`
+  // When an isolation ends by itself, the state that was underneath comes back.
+  if (command === "isolate" && (before.state === "open" || before.state === "half_open")) {
+    return { command: "isolate", reason, seconds: "1" }
+  }
   switch (before.state) {
     case "closed":
       // Reset and close did nothing that can be seen.
@@ -132,7 +136,6 @@ export const undo = (
             seconds: left.isolationMillis === undefined ? String(maxSeconds) : wholeSeconds(left.isolationMillis / 1000)
           }
     case "open":
-      // An isolation over an open circuit ends by closing it: there is no way back to the time that was left, but this.
       return { command: "trip", reason, seconds: wholeSeconds(before.retry_after_seconds ?? 1) }
     case "half_open":
       return { command: "trip", reason, seconds: "1" }

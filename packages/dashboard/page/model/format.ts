@@ -35,9 +35,10 @@ export const millis = (value: number | undefined): string => {
   return `${trim(value.toFixed(value >= 9.95 ? 0 : value >= 0.995 ? 1 : 2))} ms`
 }
 
-/** A span of time: `0.5 s`, `12 s`, `4 min 3 s`, `2 h 5 min`, `3 d 4 h`. */
+/** A span of time: `50 ms`, `2.5 s`, `12 s`, `4 min 3 s`, `2 h 5 min`, `3 d 4 h`. */
 export const duration = (value: number): string => {
   if (!Number.isFinite(value)) return none
+  if (value > 0 && value < 999.5) return `${Math.max(1, Math.round(value))} ms`
   if (value < 9_950) return `${trim((value / 1000).toFixed(1))} s`
   const all = Math.round(value / 1000)
   const units = [

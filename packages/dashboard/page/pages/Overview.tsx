@@ -4,7 +4,7 @@
 import { signal } from "@preact/signals"
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import { count, countdown, millis, none, percent, plural } from "../model/format.ts"
-import { arrange, type Filter, filters, isOrder, type Order, orders, type Tile, totals } from "../model/overview.ts"
+import { arrange, type Circuit, type Filter, filters, isOrder, type Order, orders, type Tile, totals } from "../model/overview.ts"
 import { factsOf } from "../model/states.ts"
 import { moved, type Viewport, visible } from "../model/windowing.ts"
 import { now } from "../store/clock.ts"
@@ -23,7 +23,7 @@ const grid = { minWidth: 292, rowHeight: 174, gap: 12 } as const
 const sparkPoints = 60
 
 /** What of a state changes by itself, and when. */
-export const remaining = (tile: Pick<Tile, "state" | "retryAt" | "expiresAt">, at: number): string | undefined => {
+export const remaining = (tile: Pick<Circuit, "state" | "retryAt" | "expiresAt">, at: number): string | undefined => {
   const until = tile.state === "isolated" ? tile.expiresAt : tile.retryAt
   if (until === undefined) return undefined
   return until <= at ? (tile.state === "open" ? "probe due" : undefined) : countdown(until - at)
