@@ -15,10 +15,22 @@ export default defineConfig({
   test: {
     projects: [
       project("breakwater", "packages/breakwater"),
+      // After all others, for it watches how smoothly a browser runs.
+      project("dashboard", "packages/dashboard", {
+        globalSetup: "test/setup.ts",
+        testTimeout: 30_000,
+        hookTimeout: 30_000,
+        fileParallelism: false,
+        sequence: { groupOrder: 1 }
+      }),
       project("scripts", "scripts"),
-      project("examples", "examples", { include: ["**/*.test.ts"], exclude: [".docs/**", "**/node_modules/**"] }),
+      project("examples", "examples", {
+        include: ["**/*.test.ts"],
+        exclude: [".docs/**", "**/node_modules/**"],
+        globalSetup: "../scripts/page.ts"
+      }),
       // Written by scripts/extract-docs.ts
-      project("docs", "examples", { include: [".docs/docs.test.ts"] }),
+      project("docs", "examples", { include: [".docs/docs.test.ts"], globalSetup: "../scripts/page.ts" }),
       // All type tests in one project: each project that checks types starts its own compiler.
       project("types", ".", {
         include: [],

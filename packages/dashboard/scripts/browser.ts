@@ -2,8 +2,8 @@
  * Starts a Chromium: that of `CHROMIUM_PATH`, of the system, or the one that comes by npm and needs nothing installed.
  */
 import { existsSync, mkdirSync } from "node:fs"
+import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { chromium, type BrowserServer } from "playwright-core"
 
 const system = [
@@ -22,7 +22,7 @@ const unpacked = async (): Promise<string> => {
   process.env["TMPDIR"] = cache
   try {
     const { default: packed, inflate, setupLambdaEnvironment } = await import("@sparticuz/chromium")
-    const bin = join(dirname(fileURLToPath(import.meta.resolve("@sparticuz/chromium"))), "../bin")
+    const bin = join(dirname(createRequire(import.meta.filename).resolve("@sparticuz/chromium")), "../bin")
     if (!existsSync("/usr/lib/x86_64-linux-gnu/libnss3.so")) {
       await inflate(join(bin, "al2023.tar.br"))
       setupLambdaEnvironment(join(cache, "al2023", "lib"))

@@ -45,6 +45,8 @@ const isFresh = (fingerprint: string): boolean =>
   existsSync(output) && readFileSync(output, "utf8").startsWith(marker(fingerprint))
 
 const bundle = async (): Promise<ReadonlyArray<Rolldown.OutputChunk | Rolldown.OutputAsset>> => {
+  // Vite sets it for the whole process, in which tests may follow.
+  const environment = process.env["NODE_ENV"]
   const result = await build({
     configFile: false,
     root: page,
@@ -61,6 +63,8 @@ const bundle = async (): Promise<ReadonlyArray<Rolldown.OutputChunk | Rolldown.O
       }
     }
   })
+  if (environment === undefined) delete process.env["NODE_ENV"]
+  else process.env["NODE_ENV"] = environment
   return (Array.isArray(result) ? result : [result as Rolldown.RolldownOutput]).flatMap(({ output }) => output)
 }
 

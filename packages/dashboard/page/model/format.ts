@@ -27,12 +27,13 @@ export const percent = (share: number | undefined): string => {
   return `${trim(value.toFixed(value > 99.9 || value < 0.1 ? 2 : 1))}%`
 }
 
-/** Milliseconds, in the unit that fits: `0.4 ms`, `68 ms`, `1.1 s`. */
+/** Milliseconds, in the unit that fits: `5.2 µs`, `68 ms`, `1.1 s`. */
 export const millis = (value: number | undefined): string => {
   if (value === undefined || !Number.isFinite(value)) return none
   if (value >= 59_950) return duration(value)
   if (value >= 999.5) return `${trim((value / 1000).toFixed(value >= 9_950 ? 1 : 2))} s`
-  return `${trim(value.toFixed(value >= 9.95 ? 0 : value >= 0.995 ? 1 : 2))} ms`
+  if (value > 0 && value < 0.9995) return `${trim((value * 1000).toFixed(value >= 0.00995 ? 0 : 1))} µs`
+  return `${trim(value.toFixed(value >= 9.95 ? 0 : 1))} ms`
 }
 
 /** A span of time: `50 ms`, `2.5 s`, `12 s`, `4 min 3 s`, `2 h 5 min`, `3 d 4 h`. */

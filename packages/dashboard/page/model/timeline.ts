@@ -159,7 +159,7 @@ export const ofEvent = (id: string, event: WireEvent): Entry | undefined => {
         at,
         kind: "alert",
         tone: isOver ? "good" : (alertTones[level] ?? "quiet"),
-        title: isOver ? `Over: ${text(event["title"])}` : text(event["title"]),
+        title: isOver ? `Resolved: ${text(event["title"])}` : text(event["title"]),
         detail: isOver ? "" : join(level, text(event["description"])),
         operation: text(event["subject"])
       }

@@ -14,7 +14,6 @@ const Bars = ({ track }: { readonly track: Track }) => {
   const latest = track.runs.slice(-24)
   const top = Math.max(...latest.map(({ p95 }) => p95), 0.000_1)
   const [width, height, step] = [24 * 9, 34, 9]
-  const offset = width - latest.length * step
   return (
     <svg
       class="bars"
@@ -25,7 +24,7 @@ const Bars = ({ track }: { readonly track: Track }) => {
       aria-label={`${words(track.operation)}: medians of ${latest.length} runs, the latest ${millis(latest.at(-1)?.p50)}`}
     >
       {latest.map((run, index) => {
-        const x = offset + index * step
+        const x = index * step
         const [p50, p95] = [run.p50, run.p95].map((value) => Math.max(1.5, (value / top) * (height - 2)))
         return (
           <g key={run.id} class={run.hasRegressed ? "regressed" : ""}>

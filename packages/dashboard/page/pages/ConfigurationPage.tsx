@@ -121,6 +121,8 @@ const ChangeDialog = ({
   )
 }
 
+const shownChoice = (option: string): string => (option === "true" ? "on" : option === "false" ? "off" : option)
+
 const FieldRow = ({
   field,
   findings,
@@ -136,7 +138,7 @@ const FieldRow = ({
 }) => {
   const { input, label, name } = field
   const isWrong = findings.some(({ severity }) => severity === "error")
-  const range = input._tag === "Number" ? `${input.minimum} to ${input.maximum}${input.unit === "" ? "" : ` ${input.unit}`}` : ""
+  const range = input._tag === "Number" ? `${input.minimum} to ${input.maximum}${input.unit === "" ? "" : ` ${input.unit}`}` : `now ${shownChoice(inForce)}`
   const help = [field.help, range].filter((text) => text !== "").join(" · ")
   const common = {
     id: `field-${name}`,
@@ -173,10 +175,10 @@ const FieldRow = ({
           </>
         ) : (
           <select {...common} value={typed} onChange={(event) => onInput(event.currentTarget.value)}>
-            <option value="">as it is ({inForce})</option>
+            <option value="">unchanged</option>
             {input.options.map((option) => (
               <option key={option} value={option}>
-                {option === "true" ? "on" : option === "false" ? "off" : option}
+                {shownChoice(option)}
               </option>
             ))}
           </select>
@@ -464,9 +466,7 @@ const InForce = ({ configuration }: { readonly configuration: Configuration }) =
         <thead>
           <tr>
             <th scope="col">Number</th>
-            <th scope="col" class="number">
-              Value
-            </th>
+            <th scope="col">Value</th>
             <th scope="col">Source</th>
           </tr>
         </thead>
@@ -474,7 +474,7 @@ const InForce = ({ configuration }: { readonly configuration: Configuration }) =
           {configuration.effective.map(({ field, source, value: each }) => (
             <tr key={field}>
               <td>{words(field)}</td>
-              <td class="number">{value(each)}</td>
+              <td class="wrap">{value(each)}</td>
               <td>
                 <span class={`tag ${sourceOf(source).kind}`}>{sourceOf(source).text}</span>
               </td>

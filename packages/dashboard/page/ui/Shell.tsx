@@ -18,8 +18,13 @@ const pages = ["overview", "timeline", "alerts", "configuration", "benchmarks", 
 const Nav = ({ live }: { readonly live: Live }) => {
   const current = route.value.page === "operation" ? "overview" : route.value.page
   const alerts = live.alerts.value?.filter(({ level, status }) => status === "active" && (level === "critical" || level === "error")).length ?? 0
+  const nav = useRef<HTMLElement>(null)
+  useEffect(() => {
+    // On a narrow screen the tabs scroll.
+    nav.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "center" })
+  }, [current])
   return (
-    <nav class="nav" aria-label="Pages">
+    <nav class="nav" aria-label="Pages" ref={nav}>
       <ul>
         {pages.map((page) => (
           <li key={page}>

@@ -36,7 +36,10 @@ describe("format", () => {
 
   it("gives a latency the unit that fits", () => {
     cases(format.millis, [
-      [0.42, "0.42 ms"],
+      [0, "0 ms"],
+      [0.0052, "5.2 µs"],
+      [0.42, "420 µs"],
+      [1.52, "1.5 ms"],
       [68, "68 ms"],
       [999.6, "1 s"],
       [1_088, "1.09 s"],
