@@ -1,3 +1,4 @@
+import { join } from "node:path"
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config"
 
 const project = (
@@ -17,7 +18,7 @@ export default defineConfig({
       project("breakwater", "packages/breakwater"),
       // After all others, for it watches how smoothly a browser runs.
       project("dashboard", "packages/dashboard", {
-        globalSetup: "test/setup.ts",
+        globalSetup: join(import.meta.dirname, "packages/dashboard/test/setup.ts"),
         testTimeout: 30_000,
         hookTimeout: 30_000,
         fileParallelism: false,
@@ -27,10 +28,13 @@ export default defineConfig({
       project("examples", "examples", {
         include: ["**/*.test.ts"],
         exclude: [".docs/**", "**/node_modules/**"],
-        globalSetup: "../scripts/page.ts"
+        globalSetup: join(import.meta.dirname, "scripts/page.ts")
       }),
       // Written by scripts/extract-docs.ts
-      project("docs", "examples", { include: [".docs/docs.test.ts"], globalSetup: "../scripts/page.ts" }),
+      project("docs", "examples", {
+        include: [".docs/docs.test.ts"],
+        globalSetup: join(import.meta.dirname, "scripts/page.ts")
+      }),
       // All type tests in one project: each project that checks types starts its own compiler.
       project("types", ".", {
         include: [],

@@ -12,8 +12,8 @@ import { SignIn } from "./pages/SignIn.tsx"
 import { Timeline } from "./pages/Timeline.tsx"
 import { route } from "./store/route.ts"
 import { resume, session } from "./store/session.ts"
+import * as theme from "./store/theme.ts"
 import { Shell } from "./ui/Shell.tsx"
-import "./store/theme.ts"
 
 const Page = () => {
   const at = route.value
@@ -44,5 +44,6 @@ const App = () =>
     </Shell>
   )
 
+theme.follow()
 resume()
 render(<App />, document.getElementById("app")!)

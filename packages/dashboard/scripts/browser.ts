@@ -41,6 +41,6 @@ export const serve = async (): Promise<BrowserServer> => {
     executablePath,
     args: ["--no-sandbox"],
     // Under `LANG=C` the browser's language is one that `Intl` throws on.
-    env: { ...process.env, LANG: "en_US.UTF-8" } as Record<string, string>
+    env: { ...process.env, LANG: "en_US.UTF-8" }
   })
 }

@@ -82,7 +82,10 @@ try {
   await call("/config/apply-preset", { preset: "production", reason: "More patience before the launch" })
   // The script of the model server is in trouble then.
   await page.waitForTimeout(Number(values.after ?? 26) * 1000)
-  await call("/circuit-breakers/generate_questions/isolate", { reason: "The model is being replaced", expires_in_seconds: 1800 })
+  await call("/circuit-breakers/generate_questions/isolate", {
+    reason: "The model is being replaced",
+    expires_in_seconds: 1800
+  })
   for (const [name, hash] of wanted) {
     await page.goto(`${url}${hash}`)
     for (const width of widths) {

@@ -5,7 +5,7 @@
  * but brings Effect's HTTP client and every schema along: 3 times what the whole
  * page may weigh. Types cost nothing.
  */
-import { type ClockOffset } from "../model/clockOffset.ts"
+import type { ClockOffset } from "../model/clockOffset.ts"
 import type { Answer, Body, Failure, Method, Params, Path } from "./types.ts"
 
 export type Problem =

@@ -13,10 +13,7 @@ type Groups = (typeof AdminApi.AdminApi)["groups"]
 type Endpoints = { [Name in keyof Groups]: HttpApiGroup.Endpoints<Groups[Name]> }[keyof Groups]
 type Prefix = "/internal/resilience"
 
-type At<M extends Method, P extends string> = Extract<
-  Endpoints,
-  { readonly method: M; readonly path: `${Prefix}${P}` }
->
+type At<M extends Method, P extends string> = Extract<Endpoints, { readonly method: M; readonly path: `${Prefix}${P}` }>
 
 type Encoded<S> =
   S extends HttpApiSchema.WithHeaders<infer Body, infer _Headers>

@@ -6,7 +6,14 @@ import type { BenchmarkRun } from "../api/types.ts"
 export interface Track {
   readonly operation: string
   /** Oldest run first. */
-  readonly runs: ReadonlyArray<{ readonly id: string; readonly at: number; readonly p50: number; readonly p95: number; readonly hasPassed: boolean; readonly hasRegressed: boolean }>
+  readonly runs: ReadonlyArray<{
+    readonly id: string
+    readonly at: number
+    readonly p50: number
+    readonly p95: number
+    readonly hasPassed: boolean
+    readonly hasRegressed: boolean
+  }>
   /** Median of the latest run over that of the run before, less 1. `undefined` for a first run. */
   readonly change: number | undefined
 }
@@ -23,7 +30,8 @@ export const tracks = (runs: ReadonlyArray<BenchmarkRun>): ReadonlyArray<Track> 
         p95: result.p95_duration_ms,
         hasPassed: result.passed,
         hasRegressed:
-          run.regression?.changes.some(({ operation, regressed }) => regressed && operation === result.operation) ?? false
+          run.regression?.changes.some(({ operation, regressed }) => regressed && operation === result.operation) ??
+          false
       })
       byOperation.set(result.operation, list)
     }

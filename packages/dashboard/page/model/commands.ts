@@ -15,7 +15,9 @@ interface Facts {
   readonly effect: string
   readonly needsReason: boolean
   /** Whether it has an end, and by default after how many seconds. */
-  readonly expiry: { readonly label: string; readonly field: "expires_in_seconds" | "open_for_seconds"; readonly seconds: number } | undefined
+  readonly expiry:
+    | { readonly label: string; readonly field: "expires_in_seconds" | "open_for_seconds"; readonly seconds: number }
+    | undefined
   /** Whether it refuses calls that go through now. */
   readonly isHarsh: boolean
   /** The states in which it does something. */
@@ -58,13 +60,11 @@ export const commands: Readonly<Record<Command, Facts>> = {
   }
 }
 
-export const isCommand = (text: string): text is Command => Object.hasOwn(commands, text)
-
 export const list: ReadonlyArray<Command> = ["isolate", "trip", "close", "reset"]
 
 export const maxReason = 200
 /** A day. */
-export const maxSeconds = 86_400
+const maxSeconds = 86_400
 
 export interface Draft {
   readonly command: Command

@@ -7,7 +7,13 @@ import type { Body, Finding } from "../api/types.ts"
 export type CustomConfig = NonNullable<Body<"POST", "/config/reload">["custom_config"]>
 
 type Input =
-  | { readonly _tag: "Number"; readonly minimum: number; readonly maximum: number; readonly isWhole: boolean; readonly unit: string }
+  | {
+      readonly _tag: "Number"
+      readonly minimum: number
+      readonly maximum: number
+      readonly isWhole: boolean
+      readonly unit: string
+    }
   | { readonly _tag: "Choice"; readonly options: ReadonlyArray<string> }
 
 export interface Field {
@@ -72,7 +78,7 @@ export const groups: ReadonlyArray<{ readonly title: string; readonly fields: Re
   }
 ]
 
-export const fields: ReadonlyMap<string, Field> = new Map(
+const fields: ReadonlyMap<string, Field> = new Map(
   groups.flatMap((group) => group.fields.map((field) => [field.name, field] as const))
 )
 

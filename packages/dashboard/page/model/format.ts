@@ -81,7 +81,9 @@ export const moment = (at: number, now: number): string => {
 /** How long ago: `now`, `5 s ago`, `3 min ago`. */
 export const ago = (at: number, now: number): string => {
   const passed = now - at
-  return passed < 1_500 ? "now" : `${duration(passed < 60_000 ? Math.floor(passed / 1000) * 1000 : Math.floor(passed / 60_000) * 60_000)} ago`
+  return passed < 1_500
+    ? "now"
+    : `${duration(passed < 60_000 ? Math.floor(passed / 1000) * 1000 : Math.floor(passed / 60_000) * 60_000)} ago`
 }
 
 /** Any JSON value in one line. */
@@ -92,7 +94,7 @@ export const value = (json: unknown): string => {
     const entries = Object.entries(json)
     return entries.length === 0 ? "none" : entries.map(([name, value_]) => `${name}: ${value(value_)}`).join(", ")
   }
-  return String(json)
+  return typeof json === "number" || typeof json === "boolean" ? String(json) : typeof json
 }
 
 /** A field of JSON in words: `max_attempts` is `max attempts`. */

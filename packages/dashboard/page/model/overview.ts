@@ -88,7 +88,10 @@ export const tileOf = (operation: Operation, circuits: ReadonlyArray<Circuit>, s
     p50: operation.latency_ms.p50,
     p95: operation.latency_ms.p95,
     p99: operation.latency_ms.p99,
-    window: fullest === undefined ? undefined : { filled: Math.min(fullest.failures, fullest.threshold), size: fullest.threshold },
+    window:
+      fullest === undefined
+        ? undefined
+        : { filled: Math.min(fullest.failures, fullest.threshold), size: fullest.threshold },
     retryAt: state === "open" || state === "half_open" ? times("retryAt") : undefined,
     expiresAt: state === "isolated" ? times("expiresAt") : undefined,
     trouble: troubleOf(state, successRate, fullest === undefined ? 0 : fullest.failures / fullest.threshold)
@@ -123,7 +126,7 @@ export type Order = keyof typeof orders
 export const isOrder = (text: string): text is Order => Object.hasOwn(orders, text)
 
 /** Each word has to be in the name, the alias or the strategy. */
-export const matches = ({ alias, name, strategy }: Tile, search: string): boolean => {
+const matches = ({ alias, name, strategy }: Tile, search: string): boolean => {
   const where = `${name} ${alias ?? ""} ${strategy}`.toLowerCase()
   return search
     .toLowerCase()
@@ -152,7 +155,9 @@ export interface Totals {
 }
 
 export const totals = (tiles: ReadonlyArray<Tile>): Totals => {
-  const weighed = tiles.filter(({ callsPerSecond, successRate }) => successRate !== undefined && (callsPerSecond ?? 0) > 0)
+  const weighed = tiles.filter(
+    ({ callsPerSecond, successRate }) => successRate !== undefined && (callsPerSecond ?? 0) > 0
+  )
   const calls = sum(weighed.map(({ callsPerSecond }) => callsPerSecond!))
   const countOf = (filter: Filter): number => tiles.filter((tile) => filters[filter].holds(tile)).length
   return {
@@ -163,6 +168,8 @@ export const totals = (tiles: ReadonlyArray<Tile>): Totals => {
     callsPerSecond: sum(tiles.map(({ callsPerSecond }) => callsPerSecond ?? 0)),
     inFlight: sum(tiles.map(({ inFlight }) => inFlight)),
     successRate:
-      calls > 0 ? sum(weighed.map(({ callsPerSecond, successRate }) => callsPerSecond! * successRate!)) / calls : undefined
+      calls > 0
+        ? sum(weighed.map(({ callsPerSecond, successRate }) => callsPerSecond! * successRate!)) / calls
+        : undefined
   }
 }

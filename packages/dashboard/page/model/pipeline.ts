@@ -6,7 +6,7 @@ import type { Configuration, Finding, Operation, Strategies } from "../api/types
 import { isFinding } from "./configForm.ts"
 import { duration, words } from "./format.ts"
 
-export interface Number_ {
+interface Number_ {
   readonly name: string
   readonly value: string
   readonly source: Source
@@ -61,7 +61,9 @@ const shown = (name: string, value: unknown): string =>
   typeof value === "number" && (isTime.test(name) || name.endsWith("_seconds"))
     ? duration(value * 1000)
     : typeof value === "object" && value !== null
-      ? Object.entries(value).map(([key, each]) => `${words(key)} ${String(each)}`).join(", ")
+      ? Object.entries(value)
+          .map(([key, each]) => `${words(key)} ${String(each)}`)
+          .join(", ")
       : String(value)
 
 export const sourceOf = (text: string): Source => {
@@ -87,7 +89,8 @@ const byStrategy: Readonly<Record<Operation["source"], string>> = {
 }
 
 /** Who chose the strategy of an operation. */
-export const strategySource = (operation: Pick<Operation, "source">): string => byStrategy[operation.source] ?? operation.source
+export const strategySource = (operation: Pick<Operation, "source">): string =>
+  byStrategy[operation.source] ?? operation.source
 
 type Effective = Configuration["effective"]
 
@@ -117,7 +120,9 @@ export const pipelineOf = (
       .map(([name, value]) => ({
         name: words(name),
         value: shown(name, value),
-        source: sourceOf(effective.get(configurationNames.get(`${policy}.${name}`) ?? name) ?? `strategy ${operation.strategy}`)
+        source: sourceOf(
+          effective.get(configurationNames.get(`${policy}.${name}`) ?? name) ?? `strategy ${operation.strategy}`
+        )
       }))
   }
   const known: Readonly<Record<string, () => ReadonlyArray<Number_> | undefined>> = {

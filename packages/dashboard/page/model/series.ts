@@ -4,7 +4,7 @@
  */
 
 /** What a point has, in the order of the block. Times in milliseconds, rates by the second. */
-export const columns = [
+const columns = [
   "at",
   "calls",
   "succeeded",
@@ -71,4 +71,10 @@ export class Series {
     }
     return undefined
   }
+}
+
+/** Each value on top of those before it. A gap counts as nothing. */
+export const stack = (lines: ReadonlyArray<ReadonlyArray<number>>): ReadonlyArray<ReadonlyArray<number>> => {
+  const sums = (lines[0] ?? []).map(() => 0)
+  return lines.map((values) => values.map((value, index) => (sums[index]! += Number.isNaN(value) ? 0 : value)))
 }

@@ -137,7 +137,13 @@ export const ofEvent = (id: string, event: WireEvent): Entry | undefined => {
       return transition(id, event, "isolated", "was isolated", detail)
     }
     case "CircuitIsolationEnded":
-      return transition(id, event, to ?? "closed", "is no longer isolated", `it is ${factsOf(to ?? "closed").label.toLowerCase()} again`)
+      return transition(
+        id,
+        event,
+        to ?? "closed",
+        "is no longer isolated",
+        `it is ${factsOf(to ?? "closed").label.toLowerCase()} again`
+      )
     case "ConfigurationChanged": {
       const fields = Array.isArray(event["fields"]) ? event["fields"].map(String) : []
       const version = Number(event["version"])

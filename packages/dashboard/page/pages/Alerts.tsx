@@ -6,7 +6,7 @@ import { sentence } from "../api/client.ts"
 import type { Alert } from "../api/types.ts"
 import { ago, count, words } from "../model/format.ts"
 import { now } from "../store/clock.ts"
-import { hrefOf } from "../store/route.ts"
+import { hrefOf } from "../model/routes.ts"
 import { show } from "../store/toasts.ts"
 import { Empty, Loading, PageTitle } from "../ui/parts.tsx"
 import { useSession } from "../ui/useLive.ts"
@@ -17,7 +17,14 @@ const level = signal<Alert["level"] | "all">("all")
 
 /** A shape for each level, as for the states. */
 const LevelIcon = ({ level }: { readonly level: Alert["level"] }) => (
-  <svg class={`state-icon tone-${tones[level]}`} width="18" height="18" viewBox="0 0 16 16" aria-hidden="true" focusable="false">
+  <svg
+    class={`state-icon tone-${tones[level]}`}
+    width="18"
+    height="18"
+    viewBox="0 0 16 16"
+    aria-hidden="true"
+    focusable="false"
+  >
     {level === "critical" ? (
       <path d="M5.2 1.5h5.6l3.7 3.7v5.6l-3.7 3.7H5.2l-3.7-3.7V5.2z" fill="currentColor" />
     ) : level === "error" ? (
@@ -39,9 +46,16 @@ const LevelIcon = ({ level }: { readonly level: Alert["level"] }) => (
 const AlertRow = ({ alert, at }: { readonly alert: Alert; readonly at: number }) => {
   const { client, live } = useSession()
   const acknowledge = async (): Promise<void> => {
-    const reply = await client.post("/monitoring/alerts/:alert_id/acknowledge", { params: { alert_id: alert.id }, body: {} })
+    const reply = await client.post("/monitoring/alerts/:alert_id/acknowledge", {
+      params: { alert_id: alert.id },
+      body: {}
+    })
     live.refreshAlerts()
-    show(reply.ok ? { tone: "good", text: `You look after: ${alert.title}` } : { tone: "bad", text: sentence(reply.problem) })
+    show(
+      reply.ok
+        ? { tone: "good", text: `You look after: ${alert.title}` }
+        : { tone: "bad", text: sentence(reply.problem) }
+    )
   }
   const isKnown = live.operations.has(alert.operation)
   return (
@@ -49,7 +63,8 @@ const AlertRow = ({ alert, at }: { readonly alert: Alert; readonly at: number })
       <LevelIcon level={alert.level} />
       <div class="alert-text">
         <p>
-          <strong class="wrap">{alert.title}</strong> <span class={`alert-level tone-${tones[alert.level]}`}>{alert.level}</span>
+          <strong class="wrap">{alert.title}</strong>{" "}
+          <span class={`alert-level tone-${tones[alert.level]}`}>{alert.level}</span>
         </p>
         <p class="muted wrap">{alert.description}</p>
         <p class="help row">
@@ -66,7 +81,12 @@ const AlertRow = ({ alert, at }: { readonly alert: Alert; readonly at: number })
       {alert.status === "acknowledged" ? (
         <span class="muted nowrap">Looked after by {alert.acknowledged_by ?? "somebody"}</span>
       ) : (
-        <button type="button" class="button small" aria-label={`Acknowledge: ${alert.title}`} onClick={() => void acknowledge()}>
+        <button
+          type="button"
+          class="button small"
+          aria-label={`Acknowledge: ${alert.title}`}
+          onClick={() => void acknowledge()}
+        >
           Acknowledge
         </button>
       )}
@@ -92,7 +112,13 @@ export const Alerts = () => {
           <div class="toolbar">
             <div class="chips" role="group" aria-label="Level">
               {(["all", ...levels] as const).map((each) => (
-                <button type="button" key={each} class="chip" aria-pressed={level.value === each} onClick={() => (level.value = each)}>
+                <button
+                  type="button"
+                  key={each}
+                  class="chip"
+                  aria-pressed={level.value === each}
+                  onClick={() => (level.value = each)}
+                >
                   {each === "all" ? "All" : `${each[0]!.toUpperCase()}${each.slice(1)}`}
                   <span class="chip-count">
                     {alerts.filter((alert) => each === "all" || alert.level === each).length}

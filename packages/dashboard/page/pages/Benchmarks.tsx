@@ -38,7 +38,9 @@ const Bars = ({ track }: { readonly track: Track }) => {
 }
 
 const changeText = (change: number | undefined): string =>
-  change === undefined ? none : `${change > 0 ? "+" : "−"}${(Math.abs(change) * 100).toFixed(Math.abs(change) < 0.1 ? 1 : 0)}%`
+  change === undefined
+    ? none
+    : `${change > 0 ? "+" : "−"}${(Math.abs(change) * 100).toFixed(Math.abs(change) < 0.1 ? 1 : 0)}%`
 
 const HistoryTable = ({ runs }: { readonly runs: ReadonlyArray<BenchmarkRun> }) => (
   <div class="scroll" role="region" aria-label="Benchmarks" tabIndex={0}>
@@ -92,7 +94,10 @@ const limitMillis = 30_000
 
 export const Benchmarks = () => {
   const { client, live } = useSession()
-  const [history, again] = useLoaded((signal) => client.get("/performance/history", { query: { limit: 50 }, signal }), [])
+  const [history, again] = useLoaded(
+    (signal) => client.get("/performance/history", { query: { limit: 50 }, signal }),
+    []
+  )
   const [startedAt, setStartedAt] = useState<number | undefined>(undefined)
   const [target, setTarget] = useState("")
   const [iterations, setIterations] = useState("100")
@@ -225,7 +230,12 @@ export const Benchmarks = () => {
                             ? "nothing to compare with"
                             : slower.length === 0
                               ? "none"
-                              : slower.map(({ change_percent, operation }) => `${words(operation)} +${change_percent.toFixed(0)}%`).join(", ")}
+                              : slower
+                                  .map(
+                                    ({ change_percent, operation }) =>
+                                      `${words(operation)} +${change_percent.toFixed(0)}%`
+                                  )
+                                  .join(", ")}
                         </td>
                       </tr>
                     )

@@ -22,9 +22,13 @@ interface Change {
   readonly version: number
 }
 
-type Send = (options: { readonly dryRun: boolean; readonly reason: string; readonly version: number }) => Promise<Reply<Change>>
+type Send = (options: {
+  readonly dryRun: boolean
+  readonly reason: string
+  readonly version: number
+}) => Promise<Reply<Change>>
 
-export const Diff = ({ diff }: { readonly diff: ReadonlyArray<Difference> }) =>
+const Diff = ({ diff }: { readonly diff: ReadonlyArray<Difference> }) =>
   diff.length === 0 ? (
     <p class="help">No number in force changes.</p>
   ) : (
@@ -96,7 +100,12 @@ const ChangeDialog = ({
             ))}
             <label class="field">
               <span class="field-label">Reason (optional)</span>
-              <input name="reason" value={reason} maxLength={200} onInput={(event) => setReason(event.currentTarget.value)} />
+              <input
+                name="reason"
+                value={reason}
+                maxLength={200}
+                onInput={(event) => setReason(event.currentTarget.value)}
+              />
             </label>
             <p class="help">It goes over version {version} of the configuration.</p>
           </>
@@ -106,7 +115,9 @@ const ChangeDialog = ({
             text={isStale ? "The configuration changed meanwhile. Close this and look at it again." : sentence(problem)}
           />
         )}
-        {problem === undefined || problem._tag !== "Refused" ? null : <Findings findings={findingsOf(problem.context)} />}
+        {problem === undefined || problem._tag !== "Refused" ? null : (
+          <Findings findings={findingsOf(problem.context)} />
+        )}
         <div class="actions">
           <span class="steps">Step 2 of 2</span>
           <button type="button" class="button" onClick={onClose}>
@@ -138,7 +149,10 @@ const FieldRow = ({
 }) => {
   const { input, label, name } = field
   const isWrong = findings.some(({ severity }) => severity === "error")
-  const range = input._tag === "Number" ? `${input.minimum} to ${input.maximum}${input.unit === "" ? "" : ` ${input.unit}`}` : `now ${shownChoice(inForce)}`
+  const range =
+    input._tag === "Number"
+      ? `${input.minimum} to ${input.maximum}${input.unit === "" ? "" : ` ${input.unit}`}`
+      : `now ${shownChoice(inForce)}`
   const help = [field.help, range].filter((text) => text !== "").join(" · ")
   const common = {
     id: `field-${name}`,
@@ -252,7 +266,8 @@ const CustomForm = ({
   const findings = checked._tag === "Checked" ? checked.findings : []
   const placed = place(findings)
   const form = useRef<HTMLFormElement>(null)
-  const inForce = (name: string): string => value(configuration.effective.find(({ field }) => field === name)?.value ?? "")
+  const inForce = (name: string): string =>
+    value(configuration.effective.find(({ field }) => field === name)?.value ?? "")
 
   const onSubmit = (event: Event): void => {
     event.preventDefault()
@@ -290,7 +305,11 @@ const CustomForm = ({
       </div>
       {Object.keys(rest).length === 0 ? null : (
         <p class="help below">
-          Kept as they are: {Object.entries(rest).map(([name, each]) => `${words(name)} (${value(each)})`).join(", ")}.
+          Kept as they are:{" "}
+          {Object.entries(rest)
+            .map(([name, each]) => `${words(name)} (${value(each)})`)
+            .join(", ")}
+          .
         </p>
       )}
       {placed.others.length === 0 ? null : <Findings findings={placed.others} />}
@@ -364,11 +383,12 @@ const Presets = ({
             </div>
             <p class="help">{preset.description}</p>
             <p class="help">
-              {preset.default_strategy} · {plural(preset.retry_attempts, "attempt")} · opens after {preset.circuit_breaker_threshold},
-              for {duration(preset.recovery_timeout * 1000)}
+              {preset.default_strategy} · {plural(preset.retry_attempts, "attempt")} · opens after{" "}
+              {preset.circuit_breaker_threshold}, for {duration(preset.recovery_timeout * 1000)}
             </p>
             <p class="help">
-              At worst {duration(preset.worst_case.latency_seconds * 1000)} and {preset.worst_case.amplification} × the load
+              At worst {duration(preset.worst_case.latency_seconds * 1000)} and {preset.worst_case.amplification} × the
+              load
             </p>
           </li>
         )
@@ -389,7 +409,8 @@ const History = ({
   readonly onChange: (title: string, send: Send) => void
 }) => {
   const { client } = useSession()
-  if (changes.length === 0) return <Empty title="Nothing was changed">Changes of operators and of the environment appear here.</Empty>
+  if (changes.length === 0)
+    return <Empty title="Nothing was changed">Changes of operators and of the environment appear here.</Empty>
   return (
     <ol class="alerts">
       {changes.slice(0, maxShown).map((change) => (
@@ -404,7 +425,8 @@ const History = ({
                 : change.diff.map(({ field, from, to }, index) => (
                     <span key={field}>
                       {index === 0 ? "" : ", "}
-                      {words(field)} <span class="diff-from">{value(from)}</span> <span class="diff-to">{value(to)}</span>
+                      {words(field)} <span class="diff-from">{value(from)}</span>{" "}
+                      <span class="diff-to">{value(to)}</span>
                     </span>
                   ))}
             </p>
@@ -489,7 +511,11 @@ const InForce = ({ configuration }: { readonly configuration: Configuration }) =
 export const ConfigurationPage = () => {
   const { client, live } = useSession()
   const [configuration, again] = useLoaded((signal) => client.get("/config", { signal }), [], 10_000)
-  const [changes, changesAgain] = useLoaded((signal) => client.get("/config/changes", { query: { limit: 50 }, signal }), [], 10_000)
+  const [changes, changesAgain] = useLoaded(
+    (signal) => client.get("/config/changes", { query: { limit: 50 }, signal }),
+    [],
+    10_000
+  )
   const [asked, setAsked] = useState<{ readonly title: string; readonly send: Send } | undefined>(undefined)
   const onChange = (title: string, send: Send): void => setAsked({ title, send })
   const title = <PageTitle lead="What the operations run with, and who changed it.">Configuration</PageTitle>
@@ -497,7 +523,11 @@ export const ConfigurationPage = () => {
     return (
       <>
         {title}
-        {configuration._tag === "Loading" ? <Loading what="the configuration" /> : <Trouble text={configuration.text} onRetry={again} />}
+        {configuration._tag === "Loading" ? (
+          <Loading what="the configuration" />
+        ) : (
+          <Trouble text={configuration.text} onRetry={again} />
+        )}
       </>
     )
   }
@@ -526,7 +556,10 @@ export const ConfigurationPage = () => {
     })
   }
   const { value: current } = configuration
-  const hasOverrides = current.custom_overrides !== null || current.preset_source === "runtime" || Object.values(current.operation_sources).includes("operator")
+  const hasOverrides =
+    current.custom_overrides !== null ||
+    current.preset_source === "runtime" ||
+    Object.values(current.operation_sources).includes("operator")
   return (
     <>
       {title}
@@ -549,7 +582,10 @@ export const ConfigurationPage = () => {
                   disabled={!hasOverrides}
                   onClick={() =>
                     onChange("Drop what operators changed?", ({ dryRun, reason, version }) =>
-                      client.post("/config/reset", { body: { dry_run: dryRun, ...(reason === "" ? {} : { reason }) }, version })
+                      client.post("/config/reset", {
+                        body: { dry_run: dryRun, ...(reason === "" ? {} : { reason }) },
+                        version
+                      })
                     )
                   }
                 >

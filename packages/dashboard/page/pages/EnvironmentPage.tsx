@@ -2,14 +2,18 @@
  * Where the process seems to run, and whether the preset fits.
  */
 import { percent, words } from "../model/format.ts"
-import { hrefOf } from "../store/route.ts"
+import { hrefOf } from "../model/routes.ts"
 import { Card, Empty, Loading, PageTitle, Trouble } from "../ui/parts.tsx"
 import { useLoaded, useSession } from "../ui/useLive.ts"
 
 export const EnvironmentPage = () => {
   const { client } = useSession()
   const [report, again] = useLoaded((signal) => client.get("/config/environment", { signal }), [])
-  const title = <PageTitle lead="What the process sees of its surroundings, and which preset that speaks for.">Environment</PageTitle>
+  const title = (
+    <PageTitle lead="What the process sees of its surroundings, and which preset that speaks for.">
+      Environment
+    </PageTitle>
+  )
   if (report._tag === "Loading") {
     return (
       <>
@@ -80,7 +84,8 @@ export const EnvironmentPage = () => {
         <Card title="Signals" aside={<span>in the order in which they are looked for</span>}>
           {value.signals.length === 0 ? (
             <Empty title="No signal was found">
-              Variables such as NODE_ENV or ENVIRONMENT tell where a process runs. Without one, the preset simple is recommended.
+              Variables such as NODE_ENV or ENVIRONMENT tell where a process runs. Without one, the preset simple is
+              recommended.
             </Empty>
           ) : (
             <div class="scroll" role="region" aria-label="Signals" tabIndex={0}>

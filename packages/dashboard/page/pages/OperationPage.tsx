@@ -14,7 +14,7 @@ import { factsOf } from "../model/states.ts"
 import { bands } from "../model/timeline.ts"
 import { now } from "../store/clock.ts"
 import type { Known } from "../store/live.ts"
-import { hrefOf } from "../store/route.ts"
+import { hrefOf } from "../model/routes.ts"
 import { show } from "../store/toasts.ts"
 import { Chart } from "../ui/Chart.tsx"
 import { Dialog } from "../ui/Dialog.tsx"
@@ -148,7 +148,9 @@ const DecisionRow = ({ decision }: { readonly decision: Decision }) => (
     </td>
     <td class="sentence">
       {decision.explanation}
-      {decision.error === null || decision.verdict === "rejected" ? null : <span class="muted"> · {decision.error}</span>}
+      {decision.error === null || decision.verdict === "rejected" ? null : (
+        <span class="muted"> · {decision.error}</span>
+      )}
     </td>
     <td class="number muted narrow-hidden">{millis(decision.elapsed_seconds * 1000)}</td>
   </tr>
@@ -223,7 +225,10 @@ const Circuits = ({
               <tr key={circuit.name}>
                 <td class="wrap">{circuit.name}</td>
                 <td>
-                  <StateBadge state={circuit.state} note={circuit.state === "closed" ? undefined : remaining(circuit, at)} />
+                  <StateBadge
+                    state={circuit.state}
+                    note={circuit.state === "closed" ? undefined : remaining(circuit, at)}
+                  />
                 </td>
                 <td>
                   <Window filled={Math.min(circuit.failures, circuit.threshold)} size={circuit.threshold} />
@@ -246,7 +251,9 @@ const Circuits = ({
 const StrategyDialog = ({ onClose, operation }: { readonly operation: Operation; readonly onClose: () => void }) => {
   const { client, live } = useSession()
   const [choice, setChoice] = useState<string>(
-    operation.source === "operator" ? operation.strategy : (strategyNames.find((name) => name !== operation.strategy) ?? "")
+    operation.source === "operator"
+      ? operation.strategy
+      : (strategyNames.find((name) => name !== operation.strategy) ?? "")
   )
   const [reason, setReason] = useState("")
   const [isAsking, setAsking] = useState(false)
@@ -288,13 +295,16 @@ const StrategyDialog = ({ onClose, operation }: { readonly operation: Operation;
   }
 
   return (
-    <Dialog title={isAsking ? `Change the strategy of ${operation.name}?` : `Strategy of ${operation.name}`} onClose={onClose}>
+    <Dialog
+      title={isAsking ? `Change the strategy of ${operation.name}?` : `Strategy of ${operation.name}`}
+      onClose={onClose}
+    >
       <form class="cards" onSubmit={(event) => void onSubmit(event)}>
         {isAsking ? (
           <p>
             <span class="diff-from">{operation.strategy}</span> →{" "}
-            <span class="diff-to">{choice === "" ? "what code and preset choose" : choice}</span>, until the process ends or the
-            configuration is reset.
+            <span class="diff-to">{choice === "" ? "what code and preset choose" : choice}</span>, until the process
+            ends or the configuration is reset.
           </p>
         ) : (
           <>
@@ -335,7 +345,7 @@ const StrategyDialog = ({ onClose, operation }: { readonly operation: Operation;
 
 export const OperationPage = ({ name }: { readonly name: string }) => {
   const { live } = useSession()
-  live.revision.value
+  live.follow()
   const [span, setSpan] = useState<number>(spans[1])
   const [chosen, setChosen] = useState<{ readonly circuit: string; readonly command: Command } | undefined>(undefined)
   const [isChanging, setChanging] = useState(false)
@@ -390,7 +400,9 @@ export const OperationPage = ({ name }: { readonly name: string }) => {
         <strong>{factsOf(tile.state).label}</strong>
         <span>{factsOf(tile.state).meaning}</span>
         {tile.state === "closed" || tile.state === "none" ? null : (
-          <span class="state-left">{isHeld ? held(only.expiresAt === undefined ? undefined : only.expiresAt - at) : remaining(tile, at)}</span>
+          <span class="state-left">
+            {isHeld ? held(only.expiresAt === undefined ? undefined : only.expiresAt - at) : remaining(tile, at)}
+          </span>
         )}
         {isHeld && only.reason !== undefined ? (
           <span class="muted">

@@ -4,12 +4,22 @@
 import { signal } from "@preact/signals"
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import { count, countdown, millis, none, percent, plural } from "../model/format.ts"
-import { arrange, type Circuit, type Filter, filters, isOrder, type Order, orders, type Tile, totals } from "../model/overview.ts"
+import {
+  arrange,
+  type Circuit,
+  type Filter,
+  filters,
+  isOrder,
+  type Order,
+  orders,
+  type Tile,
+  totals
+} from "../model/overview.ts"
 import { factsOf } from "../model/states.ts"
 import { moved, type Viewport, visible } from "../model/windowing.ts"
 import { now } from "../store/clock.ts"
 import type { Live } from "../store/live.ts"
-import { hrefOf } from "../store/route.ts"
+import { hrefOf } from "../model/routes.ts"
 import { Icon, StateBadge, StateIcon } from "../ui/icons.tsx"
 import { Empty, Loading, Metric, PageTitle, Sparkline, Window } from "../ui/parts.tsx"
 import { useSession } from "../ui/useLive.ts"
@@ -85,7 +95,10 @@ const TileCard = ({
           <Metric label="p95" value={tile.p95 === 0 ? none : millis(tile.p95)} />
           <Metric label="p99" value={tile.p99 === 0 ? none : millis(tile.p99)} />
           <Metric label="calls/s" value={tile.callsPerSecond === undefined ? none : count(tile.callsPerSecond)} />
-          <Metric label="att./call" value={tile.attemptsPerCall === undefined ? none : tile.attemptsPerCall.toFixed(2)} />
+          <Metric
+            label="att./call"
+            value={tile.attemptsPerCall === undefined ? none : tile.attemptsPerCall.toFixed(2)}
+          />
           <Metric label="in flight" value={count(tile.inFlight)} />
         </dl>
         {tile.window === undefined ? null : (
@@ -128,7 +141,7 @@ const useViewport = (list: { readonly current: HTMLElement | null }): Viewport =
 }
 
 const Tiles = ({ live, tiles }: { readonly live: Live; readonly tiles: ReadonlyArray<Tile> }) => {
-  const list = useRef<HTMLUListElement>(null)
+  const list = useRef<HTMLDivElement>(null)
   const viewport = useViewport(list)
   const [focused, setFocused] = useState<string | undefined>(undefined)
   const shown = visible(tiles.length, viewport, grid)
@@ -160,23 +173,18 @@ const Tiles = ({ live, tiles }: { readonly live: Live; readonly tiles: ReadonlyA
 
   const first = tiles.some(({ name }) => name === focused) ? focused : tiles[shown.from]?.name
   return (
-    <ul
-      class="tiles"
-      ref={list}
-      aria-label="Operations"
-      style={{ height: `${shown.height}px` }}
-      onKeyDown={onKeyDown}
-      onFocusIn={(event: FocusEvent) => setFocused((event.target as HTMLElement).dataset["operation"])}
-    >
-      <div
+    <div class="tiles" ref={list} style={{ height: `${shown.height}px` }}>
+      <ul
         class="tiles-window"
-        role="presentation"
+        aria-label="Operations"
         style={{
           transform: `translateY(${shown.top}px)`,
           gridTemplateColumns: `repeat(${shown.columns}, minmax(0, 1fr))`,
           gridAutoRows: `${grid.rowHeight}px`,
           gap: `${grid.gap}px`
         }}
+        onKeyDown={onKeyDown}
+        onFocusIn={(event: FocusEvent) => setFocused((event.target as HTMLElement).dataset["operation"])}
       >
         {tiles.slice(shown.from, shown.to).map((tile, index) => (
           <TileCard
@@ -188,8 +196,8 @@ const Tiles = ({ live, tiles }: { readonly live: Live; readonly tiles: ReadonlyA
             isFocusable={tile.name === first}
           />
         ))}
-      </div>
-    </ul>
+      </ul>
+    </div>
   )
 }
 
@@ -202,17 +210,26 @@ const Summary = ({ live, tiles }: { readonly live: Live; readonly tiles: Readonl
       <Metric label="Open" value={String(all.open)} tone={all.open > 0 ? "bad" : undefined} />
       <Metric label="Half-open" value={String(all.halfOpen)} tone={all.halfOpen > 0 ? "trying" : undefined} />
       <Metric label="Held" value={String(all.held)} tone={all.held > 0 ? "held" : undefined} />
-      <Metric label="Success" hint="Over the latest minute" value={percent(all.successRate)} tone={rateTone(all.successRate)} />
+      <Metric
+        label="Success"
+        hint="Over the latest minute"
+        value={percent(all.successRate)}
+        tone={rateTone(all.successRate)}
+      />
       <Metric label="Calls/s" value={count(all.callsPerSecond)} />
       <Metric label="In flight" value={count(all.inFlight)} />
-      <Metric label="Alerts" value={alerts === undefined ? none : String(alerts)} tone={(alerts ?? 0) > 0 ? "trying" : undefined} />
+      <Metric
+        label="Alerts"
+        value={alerts === undefined ? none : String(alerts)}
+        tone={(alerts ?? 0) > 0 ? "trying" : undefined}
+      />
     </dl>
   )
 }
 
 export const Overview = () => {
   const { live } = useSession()
-  live.revision.value
+  live.follow()
   const input = useRef<HTMLInputElement>(null)
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
@@ -260,7 +277,9 @@ export const Overview = () => {
               aria-pressed={filter.value === name}
               onClick={() => (filter.value = name)}
             >
-              {name === "open" || name === "half_open" || name === "isolated" ? <StateIcon state={name} size={12} /> : null}
+              {name === "open" || name === "half_open" || name === "isolated" ? (
+                <StateIcon state={name} size={12} />
+              ) : null}
               {filters[name].label}
               <span class="chip-count">{all.filter((tile) => filters[name].holds(tile)).length}</span>
             </button>

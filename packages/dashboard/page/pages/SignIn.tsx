@@ -18,7 +18,9 @@ export const SignIn = () => {
     const problem = await signIn(key.trim())
     setBusy(false)
     if (problem === undefined) return
-    setFault(problem._tag === "Refused" && problem.status === 401 ? "The server does not know this key." : sentence(problem))
+    setFault(
+      problem._tag === "Refused" && problem.status === 401 ? "The server does not know this key." : sentence(problem)
+    )
   }
 
   const why = fault ?? farewell.value

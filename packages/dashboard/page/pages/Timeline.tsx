@@ -7,7 +7,7 @@ import { clock, count, millis, moment, percent } from "../model/format.ts"
 import { factsOf } from "../model/states.ts"
 import { type Entry, type Kind, merge, ofAudit, ofChange } from "../model/timeline.ts"
 import type { Live } from "../store/live.ts"
-import { hrefOf } from "../store/route.ts"
+import { hrefOf } from "../model/routes.ts"
 import { Icon, type IconName, StateBadge, StateIcon } from "../ui/icons.tsx"
 import { Card, Empty, Loading, Metric, PageTitle, Trouble } from "../ui/parts.tsx"
 import { useLoaded, useSession } from "../ui/useLive.ts"
@@ -33,7 +33,15 @@ const Mark = ({ entry }: { readonly entry: Entry }) =>
   )
 
 /** What the page knew then, and what else happened close to it. */
-const Around = ({ entries, entry, live }: { readonly entry: Entry; readonly entries: ReadonlyArray<Entry>; readonly live: Live }) => {
+const Around = ({
+  entries,
+  entry,
+  live
+}: {
+  readonly entry: Entry
+  readonly entries: ReadonlyArray<Entry>
+  readonly live: Live
+}) => {
   const { client } = useSession()
   const known = entry.operation === undefined ? undefined : live.operations.get(entry.operation)
   const point = known?.series.before(entry.at)
@@ -173,7 +181,13 @@ export const Timeline = () => {
       <div class="toolbar">
         <div class="chips" role="group" aria-label="Shown">
           {(Object.keys(kinds) as Array<Kind>).map((kind) => (
-            <button type="button" key={kind} class="chip" aria-pressed={!hiddenKinds.value.has(kind)} onClick={() => toggle(kind)}>
+            <button
+              type="button"
+              key={kind}
+              class="chip"
+              aria-pressed={!hiddenKinds.value.has(kind)}
+              onClick={() => toggle(kind)}
+            >
               {kinds[kind].label}
               <span class="chip-count">{all.filter((each) => each.kind === kind).length}</span>
             </button>
@@ -226,4 +240,3 @@ export const Timeline = () => {
     </>
   )
 }
-

@@ -43,7 +43,8 @@ const silenceMillis = 25_000
 /** Details asked for with one snapshot: of circuits that are held or open, where no event told how long. */
 const maxDetails = 6
 
-const backoff = (failures: number): number => Math.min(15_000, 1_000 * 2 ** Math.min(failures, 4)) * (0.8 + 0.4 * Math.random())
+const backoff = (failures: number): number =>
+  Math.min(15_000, 1_000 * 2 ** Math.min(failures, 4)) * (0.8 + 0.4 * Math.random())
 
 const pause = (millis: number, signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
@@ -86,6 +87,11 @@ export class Live {
     this.client = client
     this.clock = clock
     this.onRefused = onRefused
+  }
+
+  /** Draws a component again when anything changed. */
+  follow(): number {
+    return this.revision.value
   }
 
   /** Now, on the clock of the server. */
@@ -261,7 +267,10 @@ export class Live {
     }
     await Promise.all(
       unknown.map(async ([known, name]) => {
-        const reply = await this.client.get("/circuit-breakers/:breaker_name", { params: { breaker_name: name }, signal })
+        const reply = await this.client.get("/circuit-breakers/:breaker_name", {
+          params: { breaker_name: name },
+          signal
+        })
         const circuit = known.circuits.get(name)
         if (!reply.ok || circuit === undefined || circuit.state !== reply.body.state) return
         const { isolation, retry_at } = reply.body
@@ -337,7 +346,9 @@ export class Live {
     const decoder = new TextDecoder()
     const reader = body.getReader()
     const gap = this.lostSince === undefined ? undefined : { from: this.lostSince, to: this.now }
+    // The first time, what was kept is history: snapshots tell what came of it.
     const isFirst = this.lastEventId === "start"
+    const began = this.now
     let replayed: Array<timeline.Entry> | undefined = gap === undefined ? undefined : []
     let isComplete = true
     this.streamIsUp = true
@@ -362,9 +373,10 @@ export class Live {
             isComplete &&= isFirst
             continue
           }
+          const at = Date.parse(event.at)
           const entry = this.hear(message.id ?? `${event._tag}-${event.at}`, event, {
-            wasMissed: gap !== undefined && replayed !== undefined && Date.parse(event.at) < gap.to,
-            isLive: !isFirst || Date.parse(event.at) > this.now - 5_000
+            wasMissed: gap !== undefined && replayed !== undefined && at < gap.to,
+            isLive: !isFirst || at >= began
           })
           if (entry?.wasMissed === true) replayed?.push(entry)
         }
@@ -375,7 +387,11 @@ export class Live {
     }
   }
 
-  private told(gap: { readonly from: number; readonly to: number }, entries: ReadonlyArray<timeline.Entry>, isComplete: boolean): void {
+  private told(
+    gap: { readonly from: number; readonly to: number },
+    entries: ReadonlyArray<timeline.Entry>,
+    isComplete: boolean
+  ): void {
     this.missed.value = { ...gap, text: timeline.summary(entries, isComplete), howMany: entries.length }
   }
 

@@ -29,13 +29,15 @@ const update = (): void => {
   document.documentElement.dataset["theme"] = scheme.value
 }
 
-dark.addEventListener("change", update)
-
-effect(() => {
-  update()
-  try {
-    localStorage.setItem(name, theme.value)
-  } catch {
-    // Storage is switched off: the choice lasts until the page is left.
-  }
-})
+/** Shows the choice, and keeps it, from now on. */
+export const follow = (): void => {
+  dark.addEventListener("change", update)
+  effect(() => {
+    update()
+    try {
+      localStorage.setItem(name, theme.value)
+    } catch {
+      // Storage is switched off: the choice lasts until the page is left.
+    }
+  })
+}

@@ -4,6 +4,7 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks"
 import uPlot from "uplot"
 import { clock, none } from "../model/format.ts"
+import { stack } from "../model/series.ts"
 import { factsOf } from "../model/states.ts"
 import type { Band } from "../model/timeline.ts"
 import { scheme } from "../store/theme.ts"
@@ -17,13 +18,8 @@ export interface Line {
   readonly dash?: ReadonlyArray<number> | undefined
 }
 
-/** Each value on top of those before it. A gap counts as nothing. */
-export const stack = (lines: ReadonlyArray<ReadonlyArray<number>>): ReadonlyArray<ReadonlyArray<number>> => {
-  const sums = (lines[0] ?? []).map(() => 0)
-  return lines.map((values) => values.map((value, index) => (sums[index]! += Number.isNaN(value) ? 0 : value)))
-}
-
-const variable = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()
+const variable = (name: string): string =>
+  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()
 
 const bandColours = { bad: "bad", trying: "trying", held: "held", good: undefined, quiet: undefined } as const
 
@@ -33,7 +29,9 @@ const drawBands = (chart: uPlot, bands: ReadonlyArray<Band>): void => {
   for (const { from, state, to } of bands) {
     const colour = bandColours[factsOf(state).tone]
     if (colour === undefined) continue
-    const [start, end] = [from, to].map((at) => Math.min(left + width, Math.max(left, chart.valToPos(at / 1000, "x", true))))
+    const [start, end] = [from, to].map((at) =>
+      Math.min(left + width, Math.max(left, chart.valToPos(at / 1000, "x", true)))
+    )
     if (end! <= start!) continue
     ctx.save()
     ctx.fillStyle = variable(colour)
@@ -45,7 +43,8 @@ const drawBands = (chart: uPlot, bands: ReadonlyArray<Band>): void => {
   }
 }
 
-const pairs = (values: ReadonlyArray<number>): Array<number | null> => values.map((value) => (Number.isNaN(value) ? null : value))
+const pairs = (values: ReadonlyArray<number>): Array<number | null> =>
+  values.map((value) => (Number.isNaN(value) ? null : value))
 
 export const Chart = ({
   at,
@@ -76,7 +75,12 @@ export const Chart = ({
     if (element === null) return
     const colours = { text: variable("muted"), grid: variable("border") }
     const font = `11px ${getComputedStyle(document.body).fontFamily}`
-    const axis = { stroke: colours.text, font, grid: { stroke: colours.grid, width: 1 }, ticks: { show: false } } satisfies uPlot.Axis
+    const axis = {
+      stroke: colours.text,
+      font,
+      grid: { stroke: colours.grid, width: 1 },
+      ticks: { show: false }
+    } satisfies uPlot.Axis
     const made = new uPlot(
       {
         width: Math.max(100, element.clientWidth),
@@ -90,12 +94,19 @@ export const Chart = ({
         },
         axes: [
           { ...axis, space: 70, size: 24, values: (_chart, splits) => splits.map((split) => clock(split * 1000)) },
-          { ...axis, size: 54, space: 32, values: (_chart, splits) => splits.map((split) => latest.current.show(split)) }
+          {
+            ...axis,
+            size: 54,
+            space: 32,
+            values: (_chart, splits) => splits.map((split) => latest.current.show(split))
+          }
         ],
         series: [
           {},
           ...lines.map(({ dash, label, name }): uPlot.Series => {
-            const colour = getComputedStyle(element.querySelector(`.${name}`) ?? element).getPropertyValue("--line").trim()
+            const colour = getComputedStyle(element.querySelector(`.${name}`) ?? element)
+              .getPropertyValue("--line")
+              .trim()
             return {
               label,
               stroke: colour,

@@ -2,7 +2,10 @@
  * A dialog of the browser: it keeps the focus inside and gives it back.
  */
 import type { ComponentChildren } from "preact"
-import { useLayoutEffect, useRef } from "preact/hooks"
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks"
+
+/** A `ref` for what is typed into first: it may come after the dialog did. */
+export const focusFirst = (element: HTMLElement | null): void => element?.focus()
 
 export const Dialog = ({
   children,
@@ -23,6 +26,11 @@ export const Dialog = ({
       if (before instanceof HTMLElement) before.focus()
     }
   }, [])
+  const heading = useRef<HTMLHeadingElement>(null)
+  useEffect(() => {
+    // What is asked now is read aloud, unless somebody types.
+    if (!(document.activeElement?.matches("dialog input, dialog select") ?? false)) heading.current?.focus()
+  }, [title])
   return (
     <dialog
       ref={dialog}
@@ -33,7 +41,9 @@ export const Dialog = ({
       }}
     >
       <div class="dialog">
-        <h2 id="dialog-title">{title}</h2>
+        <h2 id="dialog-title" ref={heading} tabIndex={-1}>
+          {title}
+        </h2>
         {children}
       </div>
     </dialog>

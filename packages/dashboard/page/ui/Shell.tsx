@@ -6,7 +6,8 @@ import { useEffect, useRef } from "preact/hooks"
 import { countdown, duration } from "../model/format.ts"
 import { now } from "../store/clock.ts"
 import type { Live } from "../store/live.ts"
-import { hrefOf, route, titles } from "../store/route.ts"
+import { hrefOf, titles } from "../model/routes.ts"
+import { route } from "../store/route.ts"
 import { signOut } from "../store/session.ts"
 import { theme, themes } from "../store/theme.ts"
 import { dismiss, toasts } from "../store/toasts.ts"
@@ -17,7 +18,9 @@ const pages = ["overview", "timeline", "alerts", "configuration", "benchmarks", 
 
 const Nav = ({ live }: { readonly live: Live }) => {
   const current = route.value.page === "operation" ? "overview" : route.value.page
-  const alerts = live.alerts.value?.filter(({ level, status }) => status === "active" && (level === "critical" || level === "error")).length ?? 0
+  const alerts =
+    live.alerts.value?.filter(({ level, status }) => status === "active" && (level === "critical" || level === "error"))
+      .length ?? 0
   const nav = useRef<HTMLElement>(null)
   useEffect(() => {
     // On a narrow screen the tabs scroll.
@@ -75,13 +78,13 @@ const ThemeButton = () => {
 const LostBanner = ({ live }: { readonly live: Live }) => {
   const connection = live.connection.value
   if (connection._tag !== "Lost") return null
-  const at = live.now
-  now.value
+  const at = now.value + (live.now - Date.now())
   return (
     <div class="banner bad" role="alert">
       <Icon name="alerts" />
       <span class="banner-text">
-        <strong>No connection.</strong> {connection.why} What you see is {duration(Math.max(0, at - connection.since))} old.
+        <strong>No connection.</strong> {connection.why} What you see is {duration(Math.max(0, at - connection.since))}{" "}
+        old.
       </span>
       <span class="banner-aside" aria-hidden="true">
         {connection.retryAt > at ? `next try in ${countdown(connection.retryAt - at)}` : "trying…"}

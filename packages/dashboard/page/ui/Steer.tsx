@@ -5,12 +5,22 @@
 import { useState } from "preact/hooks"
 import { type Client, type Problem, sentence } from "../api/client.ts"
 import type { BreakerDetails } from "../api/types.ts"
-import { bodyOf, check, type Command, commands, type Draft, list, maxReason, question, undo } from "../model/commands.ts"
+import {
+  bodyOf,
+  check,
+  type Command,
+  commands,
+  type Draft,
+  list,
+  maxReason,
+  question,
+  undo
+} from "../model/commands.ts"
 import { countdown, duration } from "../model/format.ts"
 import { factsOf } from "../model/states.ts"
 import type { Live } from "../store/live.ts"
 import { show } from "../store/toasts.ts"
-import { Dialog } from "./Dialog.tsx"
+import { Dialog, focusFirst } from "./Dialog.tsx"
 import { StateBadge } from "./icons.tsx"
 import { Loading, Trouble } from "./parts.tsx"
 import { useLoaded, useSession } from "./useLive.ts"
@@ -31,7 +41,14 @@ const past: Readonly<Record<Command, string>> = {
 }
 
 /** Says what was done and offers the way back, which names the version that it is about as well. */
-const report = (client: Client, live: Live, circuit: string, draft: Draft, before: BreakerDetails, version: number): void => {
+const report = (
+  client: Client,
+  live: Live,
+  circuit: string,
+  draft: Draft,
+  before: BreakerDetails,
+  version: number
+): void => {
   const end = before.isolation?.expires_at
   const back = undo(draft.command, before, {
     isolationMillis: end === undefined || end === null ? undefined : Date.parse(end) - live.now
@@ -139,8 +156,8 @@ export const CommandDialog = ({
               <span class="field-label">Reason{facts.needsReason ? "" : " (optional)"}</span>
               <input
                 name="reason"
+                ref={focusFirst}
                 autocomplete="off"
-                autofocus
                 value={draft.reason}
                 maxLength={maxReason + 50}
                 aria-invalid={faults.reason !== undefined}
@@ -249,4 +266,3 @@ export const Commands = ({
 /** What holds a circuit, and for how long still. */
 export const held = (left: number | undefined): string =>
   left === undefined ? "until it is closed" : left <= 0 ? "about to end" : `${countdown(left)} left`
-

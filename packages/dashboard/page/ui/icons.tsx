@@ -27,7 +27,14 @@ export type IconName = keyof typeof paths
 
 export const Icon = ({ name, size = 18 }: { readonly name: IconName; readonly size?: number }) => (
   <svg class="icon" width={size} height={size} viewBox="0 0 24 24" aria-hidden="true" focusable="false">
-    <path d={paths[name]} fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round" />
+    <path
+      d={paths[name]}
+      fill="none"
+      stroke="currentColor"
+      stroke-width="1.8"
+      stroke-linecap="round"
+      stroke-linejoin="round"
+    />
   </svg>
 )
 
@@ -38,7 +45,14 @@ const Shape = ({ state }: { readonly state: State }) => {
       return (
         <>
           <circle cx="8" cy="8" r="6.5" fill="currentColor" />
-          <path d="M5 8.2l2.1 2.1L11 6.2" fill="none" stroke="var(--surface)" stroke-width="1.7" stroke-linecap="round" stroke-linejoin="round" />
+          <path
+            d="M5 8.2l2.1 2.1L11 6.2"
+            fill="none"
+            stroke="var(--surface)"
+            stroke-width="1.7"
+            stroke-linecap="round"
+            stroke-linejoin="round"
+          />
         </>
       )
     case "open":
@@ -63,16 +77,32 @@ const Shape = ({ state }: { readonly state: State }) => {
         </>
       )
     case "disabled":
-      return <path d="M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM3.6 12.4l8.8-8.8" fill="none" stroke="currentColor" stroke-width="1.7" />
+      return (
+        <path
+          d="M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM3.6 12.4l8.8-8.8"
+          fill="none"
+          stroke="currentColor"
+          stroke-width="1.7"
+        />
+      )
     case "metrics_only":
-      return <path d="M2.5 14V9M6.2 14V4M9.8 14V7M13.5 14V2" stroke="currentColor" stroke-width="2" stroke-linecap="round" />
+      return (
+        <path d="M2.5 14V9M6.2 14V4M9.8 14V7M13.5 14V2" stroke="currentColor" stroke-width="2" stroke-linecap="round" />
+      )
     default:
       return <path d="M3 8h10" stroke="currentColor" stroke-width="2" stroke-linecap="round" />
   }
 }
 
 export const StateIcon = ({ size = 16, state }: { readonly state: State; readonly size?: number }) => (
-  <svg class={`state-icon tone-${factsOf(state).tone}`} width={size} height={size} viewBox="0 0 16 16" aria-hidden="true" focusable="false">
+  <svg
+    class={`state-icon tone-${factsOf(state).tone}`}
+    width={size}
+    height={size}
+    viewBox="0 0 16 16"
+    aria-hidden="true"
+    focusable="false"
+  >
     <Shape state={state} />
   </svg>
 )
@@ -88,7 +118,13 @@ export const StateBadge = ({ note, state }: { readonly state: State; readonly no
 export const Brand = ({ size = 28 }: { readonly size?: number }) => (
   <svg width={size} height={size} viewBox="0 0 32 32" aria-hidden="true" focusable="false">
     <rect width="32" height="32" rx="7" fill="var(--brand)" />
-    <path d="M5 11c2.6 0 2.6 2.6 5.2 2.6s2.6-2.6 5.2-2.6M5 18.5c2.6 0 2.6 2.6 5.2 2.6s2.6-2.6 5.2-2.6" fill="none" stroke="#fff" stroke-width="2.4" stroke-linecap="round" />
+    <path
+      d="M5 11c2.6 0 2.6 2.6 5.2 2.6s2.6-2.6 5.2-2.6M5 18.5c2.6 0 2.6 2.6 5.2 2.6s2.6-2.6 5.2-2.6"
+      fill="none"
+      stroke="#fff"
+      stroke-width="2.4"
+      stroke-linecap="round"
+    />
     <rect x="20" y="6.5" width="5.5" height="19" rx="1.8" fill="#fff" />
   </svg>
 )

@@ -140,12 +140,19 @@ export const Sparkline = ({
 }) => {
   // Calls end later than they arrive: of those that end, more may fail in a second than arrive in it.
   const top = Math.max(...values, ...bad, 0)
-  if (values.length < 2) return <svg class="spark" viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true" />
+  if (values.length < 2)
+    return <svg class="spark" viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true" />
   const all = line(values, width, height, top)
   const failing = bad.some((value) => value > 0)
   const close = `L${width} ${height}L0 ${height}Z`
   return (
-    <svg class="spark" viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true" focusable="false">
+    <svg
+      class="spark"
+      viewBox={`0 0 ${width} ${height}`}
+      preserveAspectRatio="none"
+      aria-hidden="true"
+      focusable="false"
+    >
       <path class="spark-area" d={all + close} />
       <path class="spark-line" d={all} />
       {failing ? <path class="spark-bad" d={line(bad, width, height, top) + close} /> : null}

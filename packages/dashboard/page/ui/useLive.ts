@@ -43,7 +43,8 @@ export const useLoaded = <A>(
             ? { ...before, text: sentence(reply.problem) }
             : { _tag: "Failed", text: sentence(reply.problem) }
       )
-      if (everyMillis !== undefined) timer = setTimeout(() => void run(), document.hidden ? everyMillis * 5 : everyMillis)
+      if (everyMillis !== undefined)
+        timer = setTimeout(() => void run(), document.hidden ? everyMillis * 5 : everyMillis)
     }
     void run()
     return () => {

@@ -63,15 +63,26 @@ export const start = async (options: {
           : Effect.succeed("fine")
     )
   const guarded = (operation: string, key?: string) =>
-    target(operation).pipe(withResilience(quick, { operation, key }), Effect.delay("2 millis"), Effect.exit, Effect.asVoid)
+    target(operation).pipe(
+      withResilience(quick, { operation, key }),
+      Effect.delay("2 millis"),
+      Effect.exit,
+      Effect.asVoid
+    )
 
-  const listening = NodeHttpServer.layer(() => node, { port: 0, host: "127.0.0.1", gracefulShutdownTimeout: "100 millis" })
+  const listening = NodeHttpServer.layer(() => node, {
+    port: 0,
+    host: "127.0.0.1",
+    gracefulShutdownTimeout: "100 millis"
+  })
   const layer = AdminServer.layer({
     keys: [{ key: Redacted.make(key) }, { key: Redacted.make(readKey), scope: "read" }],
     routes: Dashboard.layer
   }).pipe(
     Layer.provideMerge(listening),
-    Layer.provideMerge(Configuration.layer({ operations: options.operations.map((name) => ({ name, strategy: quick })) })),
+    Layer.provideMerge(
+      Configuration.layer({ operations: options.operations.map((name) => ({ name, strategy: quick })) })
+    ),
     Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({}))),
     Layer.provide(Logger.layer([]))
   )

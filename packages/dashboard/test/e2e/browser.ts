@@ -32,11 +32,13 @@ export const open = async (
     locale: "en-US"
   })
   const page = await context.newPage()
+  context.setDefaultTimeout(10_000)
   const complaints: Array<string> = []
   page.on("pageerror", (error) => complaints.push(String(error)))
   page.on("console", (message) => {
     // A request that fails is logged by the browser itself.
-    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) complaints.push(message.text())
+    if (message.type() === "error" && !message.text().startsWith("Failed to load resource"))
+      complaints.push(message.text())
   })
   await page.goto(url)
   await page.fill("#key", key)

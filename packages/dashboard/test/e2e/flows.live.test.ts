@@ -23,7 +23,9 @@ const goTo = async (page: Page, hash: string): Promise<void> => {
 }
 
 const expectState = (page: Page, operation: string, state: string): Promise<void> =>
-  tile(page, operation).and(page.locator(`[data-state="${state}"]`)).waitFor({ timeout: 10_000 })
+  tile(page, operation)
+    .and(page.locator(`[data-state="${state}"]`))
+    .waitFor({ timeout: 10_000 })
 
 describe("signing in", () => {
   it("refuses a wrong key in words, and keeps a right one for this tab only", async () => {
@@ -41,7 +43,10 @@ describe("signing in", () => {
     for (const { url } of requests) assert.notInclude(url, key)
     // Nothing comes from anywhere else.
     for (const { url } of requests) assert.strictEqual(new URL(url).origin, app.origin)
-    assert.deepStrictEqual(await page.evaluate(() => Object.values({ ...localStorage })), ["system"])
+    assert.deepStrictEqual(await page.evaluate(() => [localStorage.length, localStorage.getItem("breakwater-theme")]), [
+      1,
+      "system"
+    ])
     assert.isEmpty(await context.cookies())
 
     await page.reload()
@@ -65,6 +70,7 @@ describe("signing in", () => {
     await page.keyboard.press("Enter")
     await page.getByRole("dialog").getByRole("button", { name: "Isolate" }).click()
     await page.getByRole("alert").getByText("This key may only read: it needs the scope operate.").waitFor()
+    assert.strictEqual(await page.locator(".state-line").getAttribute("data-state"), "closed")
     await context.close()
   })
 })
@@ -80,13 +86,22 @@ describe("watching", () => {
     assert.isBelow(took, 2_000)
     await page.getByRole("log").getByText("summarize_text opened").waitFor({ state: "attached" })
     // The worst one comes first, with the time that is left.
-    await page.locator('[data-index="0"][data-operation="summarize_text"]').getByText(/^[45]:\d\d$/).waitFor()
+    await page
+      .locator('[data-index="0"][data-operation="summarize_text"]')
+      .getByText(/^[45]:\d\d$/)
+      .waitFor()
 
     await tile(page, "summarize_text").click()
-    await page.getByText(/refused by circuit summarize_text: 3 failures in a row/).first().waitFor()
+    await page
+      .getByText(/refused by circuit summarize_text: 3 failures in a row/)
+      .first()
+      .waitFor()
     await page.getByText("Calls are refused until the next probe.").waitFor()
     await goTo(page, "#/timeline")
-    await page.getByRole("button", { name: /summarize_text opened/ }).first().click()
+    await page
+      .getByRole("button", { name: /summarize_text opened/ })
+      .first()
+      .click()
     const around = page.getByRole("region", { name: "Around it" })
     await around.getByText("Closed", { exact: true }).first().waitFor()
     await around.getByText(/decisions within 5 s/i).waitFor()
@@ -105,7 +120,10 @@ describe("watching", () => {
     for (let call = 0; call < 4; call++) await app.call("embed", tenant)
     await expectState(page, "embed", "open")
     await tile(page, "embed").click()
-    await page.getByText(/refused by circuit embed:<img/).first().waitFor()
+    await page
+      .getByText(/refused by circuit embed:<img/)
+      .first()
+      .waitFor()
     await page.getByRole("region", { name: "Circuits" }).getByText(`embed:${tenant}`).first().waitFor()
     await goTo(page, "#/timeline")
     await page.getByText(`embed:${tenant} opened`).first().waitFor()
@@ -160,11 +178,15 @@ describe("watching", () => {
     app.failing.add("answer_question")
     for (let call = 0; call < 4; call++) await app.call("answer_question")
     await app.comeBack()
-    await page.getByRole("button", { name: "Try now" }).click({ timeout: 2_000 }).catch(() => {})
+    await page
+      .getByRole("button", { name: "Try now" })
+      .click({ timeout: 2_000 })
+      .catch(() => {})
     await page.getByText(/Missed meanwhile: .*transition/).waitFor()
     await expectState(page, "answer_question", "open")
     await page.getByRole("link", { name: "Show" }).click()
     await page.getByRole("button", { name: /answer_question opened.*missed/ }).waitFor()
+    assert.strictEqual(await page.getByText("No connection.").count(), 0)
     app.failing.delete("answer_question")
     await app.api("POST", "/circuit-breakers/answer_question/reset")
     await context.close()
@@ -176,6 +198,7 @@ describe("steering", () => {
     const { complaints, context, page } = await open(browser, app.url)
     await tile(page, "translate").click()
     await page.getByRole("button", { name: "Isolate" }).click()
+    await page.locator("[name=reason]:focus").waitFor()
     // Step one does not let a command through that says no reason.
     await page.keyboard.press("Enter")
     await page.getByText("Say why: others will read it.").waitFor()
@@ -186,12 +209,15 @@ describe("steering", () => {
     const sent = page.waitForRequest((request) => request.url().endsWith("/isolate"))
     await page.getByRole("dialog").getByRole("button", { name: "Isolate" }).click()
     assert.match((await sent).headers()["if-match"] ?? "", /^"\d+"$/)
-    await page.locator('.state-line[data-state="isolated"]').getByText(/^0:0\d left$/).waitFor()
+    await page
+      .locator('.state-line[data-state="isolated"]')
+      .getByText(/^0:0\d left$/)
+      .waitFor()
     await page.getByText("“a new model is rolled out”").waitFor()
     // It ends by itself.
     await page.locator('.state-line[data-state="closed"]').waitFor({ timeout: 10_000 })
     await goTo(page, "#/timeline")
-    await page.getByText("translate is no longer isolated").waitFor()
+    await page.getByRole("button", { name: /translate is no longer isolated/ }).waitFor()
     assert.isEmpty(complaints)
     await context.close()
   })
@@ -213,6 +239,8 @@ describe("steering", () => {
     await page.locator('.state-line[data-state="open"]').waitFor()
     await page.getByRole("button", { name: "Undo" }).click()
     await page.locator('.state-line[data-state="closed"]').waitFor()
+    const { state } = (await (await app.api("GET", "/circuit-breakers/charge_card")).json()) as { state: string }
+    assert.strictEqual(state, "closed")
     await context.close()
   })
 
@@ -234,10 +262,14 @@ describe("steering", () => {
     await page.fill("[name=reason]", "one more attempt")
     await page.getByRole("button", { name: "Apply" }).click()
     await page.getByText("one more attempt").waitFor()
-    const read = async () => ((await (await app.api("GET", "/config")).json()) as { custom_overrides: unknown }).custom_overrides
+    const read = async () =>
+      ((await (await app.api("GET", "/config")).json()) as { custom_overrides: unknown }).custom_overrides
     assert.deepStrictEqual(await read(), { retry_attempts: 4 })
 
-    await page.getByRole("button", { name: /^Roll back to before version/ }).first().click()
+    await page
+      .getByRole("button", { name: /^Roll back to before version/ })
+      .first()
+      .click()
     await page.getByRole("dialog").getByRole("row", { name: "retry attempts 4 3" }).waitFor()
     await page.getByRole("button", { name: "Apply" }).click()
     await page.getByText("rollback", { exact: true }).waitFor()
@@ -254,6 +286,8 @@ describe("steering", () => {
     await page.getByRole("button", { name: "Run" }).click()
     await page.getByText("The benchmark is done.").waitFor({ timeout: 30_000 })
     await page.getByRole("region", { name: "Benchmarks" }).getByText("translate").waitFor()
+    const { total_count } = (await (await app.api("GET", "/performance/history")).json()) as { total_count: number }
+    assert.strictEqual(total_count, 1)
     await context.close()
   })
 })
