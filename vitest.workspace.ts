@@ -16,7 +16,7 @@ export default defineConfig({
   test: {
     projects: [
       project("breakwater", "packages/breakwater"),
-      // After all others, for it watches how smoothly a browser runs.
+      // In a group of its own, beside no other, for it watches how smoothly a browser runs.
       project("dashboard", "packages/dashboard", {
         globalSetup: join(import.meta.dirname, "packages/dashboard/test/setup.ts"),
         testTimeout: 30_000,

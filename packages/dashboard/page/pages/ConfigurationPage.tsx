@@ -498,7 +498,7 @@ const InForce = ({ configuration }: { readonly configuration: Configuration }) =
               <td>{words(field)}</td>
               <td class="wrap">{value(each)}</td>
               <td>
-                <span class={`tag ${sourceOf(source).kind}`}>{sourceOf(source).text}</span>
+                <span class={`tag from-${sourceOf(source).kind}`}>{sourceOf(source).text}</span>
               </td>
             </tr>
           ))}

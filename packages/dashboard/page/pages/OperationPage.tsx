@@ -111,7 +111,7 @@ const Pipeline = ({ operation }: { readonly operation: Operation }) => {
                     <th scope="row">{name}</th>
                     <td class="number">{value}</td>
                     <td>
-                      <span class={`tag ${source.kind}`}>{source.text}</span>
+                      <span class={`tag from-${source.kind}`}>{source.text}</span>
                     </td>
                   </tr>
                 ))}

@@ -2,7 +2,7 @@
  * Everything that happened, newest first, and the state around each of it.
  */
 import { signal } from "@preact/signals"
-import { useState } from "preact/hooks"
+import { useEffect, useRef, useState } from "preact/hooks"
 import { clock, count, millis, moment, percent } from "../model/format.ts"
 import { factsOf } from "../model/states.ts"
 import { type Entry, type Kind, merge, ofAudit, ofChange } from "../model/timeline.ts"
@@ -43,6 +43,9 @@ const Around = ({
   readonly live: Live
 }) => {
   const { client } = useSession()
+  const panel = useRef<HTMLDivElement>(null)
+  // On a narrow screen it stands above the list.
+  useEffect(() => panel.current?.scrollIntoView({ block: "nearest" }), [])
   const known = entry.operation === undefined ? undefined : live.operations.get(entry.operation)
   const point = known?.series.before(entry.at)
   const near = entries.filter(({ at, id }) => id !== entry.id && Math.abs(at - entry.at) <= 10_000).slice(0, 8)
@@ -70,7 +73,7 @@ const Around = ({
         </button>
       }
     >
-      <div class="cards" aria-live="polite">
+      <div class="cards" aria-live="polite" ref={panel}>
         <div>
           <p class="entry-title">{entry.title}</p>
           <p class="help">{entry.detail}</p>
@@ -219,7 +222,7 @@ export const Timeline = () => {
                     </span>
                     <span>
                       <span class="entry-title">{each.title}</span>
-                      {each.wasMissed === true ? <span class="tag override">missed</span> : null}
+                      {each.wasMissed === true ? <span class="tag from-override">missed</span> : null}
                       <span class="entry-detail">{each.detail}</span>
                     </span>
                   </button>

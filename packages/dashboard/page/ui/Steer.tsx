@@ -75,7 +75,7 @@ const report = (
   live.refresh()
 }
 
-const expiries = [60, 300, 900, 3_600, 14_400, 86_400] as const
+const expiries = [60, 300, 900, 3_600, 86_400] as const
 
 export const CommandDialog = ({
   circuit,
