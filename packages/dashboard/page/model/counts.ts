@@ -13,6 +13,8 @@ export interface Counted {
   readonly rejected: number
   readonly interrupted: number
   readonly attempts: number
+  /** Attempts after the first one that were planned. Some of them are refused, and never made. */
+  readonly retries: number
 }
 
 export const countedOf = ({ counters, metrics }: Pick<Operation, "counters" | "metrics">, at: number): Counted => ({
@@ -22,7 +24,8 @@ export const countedOf = ({ counters, metrics }: Pick<Operation, "counters" | "m
   failed: metrics.failed_calls - counters.rejected,
   rejected: counters.rejected,
   interrupted: counters.interrupted,
-  attempts: counters.attempts
+  attempts: counters.attempts,
+  retries: metrics.retry_attempts
 })
 
 /** What happened in between, each by the second. */
@@ -43,10 +46,11 @@ export interface Rates {
 export const between = (before: Counted, after: Counted): Rates | undefined => {
   const seconds = (after.at - before.at) / 1000
   const of = (name: keyof Counted): number => after[name] - before[name]
-  const names = ["calls", "succeeded", "failed", "rejected", "interrupted", "attempts"] as const
+  const names = ["calls", "succeeded", "failed", "rejected", "interrupted", "attempts", "retries"] as const
   if (seconds <= 0 || names.some((name) => of(name) < 0)) return undefined
   const ended = of("succeeded") + of("failed") + of("rejected")
-  const tried = of("calls") - of("rejected")
+  // Calls that made an attempt. No counter has them, and both of these are at most as many.
+  const tried = Math.max(of("calls") - of("rejected"), of("attempts") - of("retries"))
   return {
     seconds,
     calls: of("calls") / seconds,
@@ -54,7 +58,6 @@ export const between = (before: Counted, after: Counted): Rates | undefined => {
     failed: of("failed") / seconds,
     rejected: of("rejected") / seconds,
     interrupted: of("interrupted") / seconds,
-    // A call that was refused after its attempts counts as refused: so many are few, and never less than one attempt.
     attemptsPerCall: tried > 0 && of("attempts") > 0 ? Math.max(1, of("attempts") / tried) : undefined,
     successRate: ended > 0 ? of("succeeded") / ended : undefined
   }

@@ -33,11 +33,14 @@ export interface Known {
   operation: Operation
   readonly circuits: Map<string, Circuit & { heardAt: number }>
   readonly series: Series
-  counted: Counted | undefined
+  /** The latest snapshots, oldest first. */
+  counted: ReadonlyArray<Counted>
   tile: Tile
 }
 
 const maxEntries = 2_000
+/** Snapshots over which attempts and calls are compared. */
+const maxCounted = 10
 const showEveryMillis = 100
 const silenceMillis = 25_000
 /** Details asked for with one snapshot: of circuits that are held or open, where no event told how long. */
@@ -233,7 +236,10 @@ export class Live {
       for (const name of circuits.keys()) if (!names.has(name)) circuits.delete(name)
     }
     const counted = countedOf(operation, at)
-    const rates = before?.counted === undefined ? undefined : between(before.counted, counted)
+    const last = before?.counted.at(-1)
+    const rates = last === undefined ? undefined : between(last, counted)
+    // A call and its last attempt are seconds apart: of one second to the next the ratio says nothing.
+    const smooth = before?.counted[0] === undefined ? undefined : between(before.counted[0], counted)
     if (rates !== undefined) {
       series.push({
         at: at + this.clock.millis,
@@ -241,7 +247,7 @@ export class Live {
         succeeded: rates.succeeded,
         failed: rates.failed,
         rejected: rates.rejected,
-        attemptsPerCall: rates.attemptsPerCall ?? NaN,
+        attemptsPerCall: smooth?.attemptsPerCall ?? NaN,
         p50: operation.latency_ms.p50,
         p95: operation.latency_ms.p95,
         p99: operation.latency_ms.p99,
@@ -249,8 +255,10 @@ export class Live {
       })
     }
     const tile = tileOf(operation, Array.from(circuits.values()), series, this.now)
-    if (before === undefined) this.operations.set(operation.name, { operation, circuits, series, counted, tile })
-    else Object.assign(before, { operation, counted, tile })
+    const latest = rates === undefined ? [counted] : [...before!.counted.slice(1 - maxCounted), counted]
+    if (before === undefined)
+      this.operations.set(operation.name, { operation, circuits, series, counted: latest, tile })
+    else Object.assign(before, { operation, counted: latest, tile })
   }
 
   /** Asks how long circuits stay open or held that were so before the page came. */

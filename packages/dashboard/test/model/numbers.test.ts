@@ -12,6 +12,7 @@ const counted = (at: number, fields: Partial<Counted> = {}): Counted => ({
   rejected: 0,
   interrupted: 0,
   attempts: 0,
+  retries: 0,
   ...fields
 })
 
@@ -27,6 +28,12 @@ describe("between two snapshots", () => {
     assert.strictEqual(rates.successRate, 0.6)
     // 12 attempts by the 8 calls that were let through.
     assert.strictEqual(rates.attemptsPerCall, 1.5)
+  })
+
+  it("does not count attempts of a call that was refused in the end as those of the others", () => {
+    // Two calls made three attempts each and were then refused by a circuit that had opened.
+    const rates = between(counted(0), counted(1_000, { calls: 2, rejected: 2, attempts: 6, retries: 4 }))!
+    assert.strictEqual(rates.attemptsPerCall, 3)
   })
 
   it("says nothing when the counters were reset, or no time passed", () => {
