@@ -36,7 +36,11 @@ const unpacked = async (): Promise<string> => {
 
 /** One process, whose contexts tests share by `wsEndpoint`. */
 export const serve = async (): Promise<BrowserServer> => {
-  const executablePath = system.find((path) => path !== undefined && existsSync(path)) ?? (await unpacked())
+  const installed = system.find((path) => path !== undefined && existsSync(path))
+  if (installed === undefined && (process.platform !== "linux" || process.arch !== "x64")) {
+    throw new Error("No Chromium was found, and npm has one for Linux on x64 only: set CHROMIUM_PATH to one")
+  }
+  const executablePath = installed ?? (await unpacked())
   return chromium.launchServer({
     executablePath,
     args: ["--no-sandbox"],

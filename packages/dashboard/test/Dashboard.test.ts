@@ -106,6 +106,19 @@ describe("the page", () => {
     }
   })
 
+  it("thinks in modules that need no browser and no library", () => {
+    const model = join(import.meta.dirname, "../page/model")
+    const imports = globSync("*.ts", { cwd: model }).flatMap((file) =>
+      Array.from(
+        readFileSync(join(model, file), "utf8").matchAll(/^import (type )?[^"]*from "([^"]+)"/gm),
+        ([, type, from]) => ({ file, type, from: from! })
+      )
+    )
+    assert.isAbove(imports.length, 10)
+    const strange = imports.filter(({ from, type }) => !from.startsWith("./") && type === undefined)
+    assert.deepStrictEqual(strange, [])
+  })
+
   it("never turns text into markup", () => {
     const root = join(import.meta.dirname, "../page")
     const files = globSync("**/*.{ts,tsx}", { cwd: root })

@@ -7,7 +7,16 @@ import type { State } from "./states.ts"
 
 type CommandPath = Extract<Path<"POST">, `/circuit-breakers/:breaker_name/${string}`>
 
-export type Command = CommandPath extends `${string}/:breaker_name/${infer Name}` ? Name : never
+/** `disable` and `metrics-only` are for servers that tell of `overrides`. */
+export type Command =
+  | "isolate"
+  | "trip"
+  | "close"
+  | "reset"
+  | "disable"
+  | "metrics-only"
+  // A command of the API that is not named here has no facts below, which the compiler says.
+  | (CommandPath extends `${string}/:breaker_name/${infer Name}` ? Name : never)
 
 interface Facts {
   readonly label: string
@@ -24,7 +33,6 @@ interface Facts {
   readonly from: ReadonlyArray<State>
 }
 
-/** Checked against the API: a command that it gains is missed here by the compiler. */
 export const commands: Readonly<Record<Command, Facts>> = {
   isolate: {
     label: "Isolate",
@@ -42,13 +50,29 @@ export const commands: Readonly<Record<Command, Facts>> = {
     isHarsh: true,
     from: ["closed", "half_open", "open"]
   },
+  disable: {
+    label: "Disable",
+    effect: "Every call goes through, and the circuit counts none of them.",
+    needsReason: true,
+    expiry: { label: "Ends after", field: "expires_in_seconds", seconds: 3600 },
+    isHarsh: false,
+    from: ["closed", "open", "half_open", "disabled", "metrics_only"]
+  },
+  "metrics-only": {
+    label: "Metrics only",
+    effect: "The circuit counts calls and moves as ever, and refuses none.",
+    needsReason: true,
+    expiry: { label: "Ends after", field: "expires_in_seconds", seconds: 3600 },
+    isHarsh: false,
+    from: ["closed", "open", "half_open", "metrics_only"]
+  },
   close: {
     label: "Close",
     effect: "Calls go through again at once. The circuit remembers how often it has opened.",
     needsReason: false,
     expiry: undefined,
     isHarsh: false,
-    from: ["open", "half_open", "isolated"]
+    from: ["open", "half_open", "isolated", "disabled", "metrics_only"]
   },
   reset: {
     label: "Reset",
@@ -56,11 +80,15 @@ export const commands: Readonly<Record<Command, Facts>> = {
     needsReason: false,
     expiry: undefined,
     isHarsh: false,
-    from: ["open", "half_open", "isolated", "closed"]
+    from: ["open", "half_open", "isolated", "disabled", "metrics_only", "closed"]
   }
 }
 
-export const list: ReadonlyArray<Command> = ["isolate", "trip", "close", "reset"]
+/** Those of a server, by whether it tells of overrides. */
+export const listOf = (hasOverrides: boolean): ReadonlyArray<Command> =>
+  hasOverrides
+    ? ["isolate", "trip", "disable", "metrics-only", "close", "reset"]
+    : ["isolate", "trip", "close", "reset"]
 
 export const maxReason = 200
 /** A day. */
@@ -120,13 +148,16 @@ export const undo = (
   const wholeSeconds = (seconds: number): string => String(Math.min(maxSeconds, Math.max(1, Math.ceil(seconds))))
   const reason = `Undo: ${commands[command].label.toLowerCase()}`
   // When an isolation ends by itself, the state that was underneath comes back.
-  if (command === "isolate" && (before.state === "open" || before.state === "half_open")) {
-    return { command: "isolate", reason, seconds: "1" }
+  if (
+    commands[command].expiry?.field === "expires_in_seconds" &&
+    (before.state === "open" || before.state === "half_open")
+  ) {
+    return { command, reason, seconds: "1" }
   }
   switch (before.state) {
     case "closed":
       // Reset and close did nothing that can be seen.
-      return command === "isolate" || command === "trip" ? { command: "close", reason, seconds: "" } : undefined
+      return command !== "close" && command !== "reset" ? { command: "close", reason, seconds: "" } : undefined
     case "isolated":
       return before.isolation === null
         ? undefined

@@ -93,7 +93,7 @@ export const tileOf = (operation: Operation, circuits: ReadonlyArray<Circuit>, s
         ? undefined
         : { filled: Math.min(fullest.failures, fullest.threshold), size: fullest.threshold },
     retryAt: state === "open" || state === "half_open" ? times("retryAt") : undefined,
-    expiresAt: state === "isolated" ? times("expiresAt") : undefined,
+    expiresAt: factsOf(state).tone === "held" ? times("expiresAt") : undefined,
     trouble: troubleOf(state, successRate, fullest === undefined ? 0 : fullest.failures / fullest.threshold)
   }
 }

@@ -31,12 +31,14 @@ type Stage = readonly [name: string, title: string, meaning: string]
 const order: ReadonlyArray<Stage> = [
   ["coalesce", "Coalesce", "Calls that ask the same share one answer"],
   ["total_timeout", "Total timeout", "Ends the call with all its attempts"],
+  ["admission", "Admission", "Admits so many calls in a time"],
   ["rate_limiter", "Rate limit", "Admits so many calls in a time"],
   ["retry", "Retry", "Tries again after a growing pause"],
   ["hedge", "Hedge", "Asks twice and takes the first answer"],
   ["circuit_breaker", "Circuit breaker", "Stops calling what keeps failing"],
   ["bulkhead", "Bulkhead", "Lets so many run side by side"],
   ["adaptive_limiter", "Adaptive limit", "Finds how many may run side by side"],
+  ["quota", "Quota", "Makes so many attempts in a time"],
   ["attempt_timeout", "Attempt timeout", "Ends one attempt"]
 ]
 
@@ -106,7 +108,8 @@ const effectiveOf = (
 export const pipelineOf = (
   operation: Operation,
   strategies: Strategies | undefined,
-  configuration: Configuration | undefined
+  configuration: Configuration | undefined,
+  parts: Description["order"] = []
 ): ReadonlyArray<Policy> => {
   const effective = new Map(
     effectiveOf(operation, strategies, configuration)?.map(({ field, source }) => [field, source] as const)
@@ -129,38 +132,52 @@ export const pipelineOf = (
     total_timeout: () => numbersOf("timeout", ["total"]),
     attempt_timeout: () => numbersOf("timeout", ["attempt", "mode"])
   }
-  return order.flatMap(([name, title, meaning]) => {
+  const told = parts.map(({ numbers, policy }): Stage => {
+    const [, title] = order.find(([name]) => name === policy) ?? []
+    return [policy, title ?? words(policy), numbers]
+  })
+  // Where the API tells the order, it is the API's.
+  return (told.length === 0 ? order : told).flatMap(([name, title, meaning]) => {
     const numbers = (known[name] ?? (() => numbersOf(name)))()
-    return numbers === undefined ? [] : [{ name, title, meaning, numbers }]
+    return numbers === undefined && told.length === 0 ? [] : [{ name, title, meaning, numbers: numbers ?? [] }]
   })
 }
 
-/** What a description of the pipeline adds, once the API has one. */
+/** What a strategy comes to. Empty where the API does not describe it. */
 export interface Description {
+  readonly order: ReadonlyArray<{ readonly policy: string; readonly numbers: string }>
   readonly worstCase: ReadonlyArray<{ readonly name: string; readonly value: string }>
+  /** The reasons with which it can end a call by itself. */
+  readonly reasons: ReadonlyArray<string>
   readonly findings: ReadonlyArray<Finding>
 }
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/**
- * Reads `worst_case` and `findings` from an operation, in the shapes that
- * presets and validation have. An API without them says nothing.
- */
-export const descriptionOf = (operation: object): Description => {
-  const of = { ...operation } as Readonly<Record<string, unknown>>
-  const worst = isRecord(of["worst_case"]) ? of["worst_case"] : {}
+const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+
+const worst = "worst_case_"
+
+/** Reads the `description` of an operation's details, as far as the server tells it. */
+export const descriptionOf = (details: object): Description => {
+  const found = { ...details } as Readonly<Record<string, unknown>>
+  const of = isRecord(found["description"]) ? found["description"] : {}
   return {
-    worstCase: Object.entries(worst).flatMap(([name, value]) =>
-      typeof value !== "number"
-        ? []
-        : [
-            name.endsWith("_seconds")
-              ? { name: words(name.slice(0, -"_seconds".length)), value: duration(value * 1000) }
-              : { name: words(name), value: name === "amplification" ? `${value} ×` : String(value) }
-          ]
+    order: listOf(of["order"]).flatMap((part) =>
+      isRecord(part) && typeof part["policy"] === "string"
+        ? [{ policy: part["policy"], numbers: typeof part["numbers"] === "string" ? part["numbers"] : "" }]
+        : []
     ),
-    findings: Array.isArray(of["findings"]) ? of["findings"].filter(isFinding) : []
+    worstCase: Object.entries(of).flatMap(([name, value]) => {
+      if (!name.startsWith(worst) || (typeof value !== "number" && value !== null)) return []
+      const isTime_ = name.endsWith("_seconds")
+      return {
+        name: words(name.slice(worst.length).replace(/_seconds$/, "")),
+        value: value === null ? "without end" : isTime_ ? duration(value * 1000) : String(value)
+      }
+    }),
+    reasons: listOf(of["reasons"]).filter((reason) => typeof reason === "string"),
+    findings: listOf(of["findings"]).filter(isFinding)
   }
 }

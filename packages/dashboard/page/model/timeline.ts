@@ -45,6 +45,8 @@ const text = (value: unknown): string => (typeof value === "string" ? value : ""
 const seconds = (value: unknown): number | undefined => (typeof value === "number" ? value * 1000 : undefined)
 
 const reasons: ReadonlyMap<string, string> = new Map([
+  ["slow_calls", "too many calls were slow"],
+  ["relapsed", "a call failed during the slow start"],
   ["probe_failed", "a probe failed"],
   ["probe_lapsed", "a probe did not answer in time"],
   ["operator", "an operator did it"],
@@ -65,6 +67,8 @@ export const wanted: ReadonlySet<string> = new Set([
   "CircuitClosed",
   "CircuitIsolated",
   "CircuitIsolationEnded",
+  "CircuitOverridden",
+  "CircuitOverrideEnded",
   "ConfigurationChanged",
   "AlertRaised",
   "AlertResolved",
@@ -81,7 +85,10 @@ export const stateAfter = (event: WireEvent): State | undefined => {
       return "closed"
     case "CircuitIsolated":
       return "isolated"
+    case "CircuitOverridden":
+      return text(event["mode"]) as State
     case "CircuitIsolationEnded":
+    case "CircuitOverrideEnded":
       return text(event["to"]) as State
     default:
       return undefined
@@ -103,6 +110,12 @@ const transition = (id: string, event: WireEvent, to: State, verb: string, detai
   from: text(event["from"]) as State,
   to
 })
+
+const laid: Readonly<Partial<Record<State, string>>> = {
+  isolated: "was isolated",
+  disabled: "was disabled",
+  metrics_only: "only counts"
+}
 
 const alertTones: Readonly<Record<string, Entry["tone"]>> = { critical: "bad", error: "bad", warning: "trying" }
 
@@ -126,7 +139,8 @@ export const ofEvent = (id: string, event: WireEvent): Entry | undefined => {
       return transition(id, event, "half_open", "is half-open", "it probes its dependency")
     case "CircuitClosed":
       return transition(id, event, "closed", "closed", because(event))
-    case "CircuitIsolated": {
+    case "CircuitIsolated":
+    case "CircuitOverridden": {
       const left = seconds(event["expires_in_seconds"])
       const actor = text(event["actor"])
       const detail = join(
@@ -134,16 +148,14 @@ export const ofEvent = (id: string, event: WireEvent): Entry | undefined => {
         actor !== "" && `by key ${actor}`,
         left === undefined ? "until it is closed" : `for ${duration(left)}`
       )
-      return transition(id, event, "isolated", "was isolated", detail)
+      return transition(id, event, to ?? "isolated", laid[to ?? "isolated"] ?? `is ${to}`, detail)
     }
     case "CircuitIsolationEnded":
-      return transition(
-        id,
-        event,
-        to ?? "closed",
-        "is no longer isolated",
-        `it is ${factsOf(to ?? "closed").label.toLowerCase()} again`
-      )
+    case "CircuitOverrideEnded": {
+      const mode = factsOf((text(event["mode"]) || "isolated") as State).label.toLowerCase()
+      const after = to ?? "closed"
+      return transition(id, event, after, `is no longer ${mode}`, `it is ${factsOf(after).label.toLowerCase()} again`)
+    }
     case "ConfigurationChanged": {
       const fields = Array.isArray(event["fields"]) ? event["fields"].map(String) : []
       const version = Number(event["version"])

@@ -90,12 +90,17 @@ const Pipeline = ({ operation }: { readonly operation: Operation }) => {
   const { client } = useSession()
   const [strategies] = useLoaded((signal) => client.get("/strategies", { signal }), [operation.version])
   const [configuration] = useLoaded((signal) => client.get("/config", { signal }), [operation.version])
+  const [details] = useLoaded(
+    (signal) => client.get("/operations/:operation_name", { params: { operation_name: operation.name }, signal }),
+    [operation.name, operation.version, operation.strategy]
+  )
+  const { findings, order, reasons, worstCase } = descriptionOf(details._tag === "Loaded" ? details.value : {})
   const stages = pipelineOf(
     operation,
     strategies._tag === "Loaded" ? strategies.value : undefined,
-    configuration._tag === "Loaded" ? configuration.value : undefined
+    configuration._tag === "Loaded" ? configuration.value : undefined,
+    order
   )
-  const { findings, worstCase } = descriptionOf(operation)
   return (
     <Card title="Pipeline" aside={<span>from the outside in</span>}>
       <ol class="pipeline">
@@ -124,16 +129,22 @@ const Pipeline = ({ operation }: { readonly operation: Operation }) => {
         </li>
       </ol>
       {worstCase.length === 0 ? null : (
-        <>
+        <div class="below">
           <h3>At worst</h3>
-          <dl class="row">
+          <dl class="row numbers">
             {worstCase.map(({ name, value }) => (
               <Metric key={name} label={name} value={value} />
             ))}
           </dl>
-        </>
+        </div>
       )}
-      {findings.length === 0 ? null : <Findings findings={findings} />}
+      {reasons.length === 0 ? null : <p class="help below wrap">It can end a call with {reasons.join(", ")}.</p>}
+      {findings.length === 0 ? null : (
+        <div class="below">
+          <h3>Findings</h3>
+          <Findings findings={findings} />
+        </div>
+      )}
     </Card>
   )
 }
@@ -200,8 +211,10 @@ const maxCircuits = 100
 
 const Circuits = ({
   circuits,
+  hasOverrides,
   onChoose
 }: {
+  readonly hasOverrides: boolean
   readonly circuits: ReadonlyArray<Circuit>
   readonly onChoose: (circuit: string, command: Command) => void
 }) => {
@@ -235,7 +248,7 @@ const Circuits = ({
                 </td>
                 <td>
                   <span class="row">
-                    <Commands circuit={circuit} onChoose={onChoose} size="small" />
+                    <Commands circuit={circuit} hasOverrides={hasOverrides} onChoose={onChoose} size="small" />
                   </span>
                 </td>
               </tr>
@@ -371,15 +384,16 @@ export const OperationPage = ({ name }: { readonly name: string }) => {
   const { operation, tile } = known
   const circuits = Array.from(known.circuits.values())
   const only = circuits.length === 1 ? circuits[0] : undefined
+  const hasOverrides = live.hasOverrides.value
   const at = now.value + (live.now - Date.now())
-  const isHeld = only?.state === "isolated"
+  const isHeld = only !== undefined && factsOf(only.state).tone === "held"
   const choose = (circuit: string, command: Command): void => setChosen({ circuit, command })
   return (
     <>
       <PageTitle
         aside={
           <>
-            {only === undefined ? null : <Commands circuit={only} onChoose={choose} />}
+            {only === undefined ? null : <Commands circuit={only} hasOverrides={hasOverrides} onChoose={choose} />}
             <button type="button" class="button" onClick={() => setChanging(true)}>
               Strategy…
             </button>
@@ -438,7 +452,7 @@ export const OperationPage = ({ name }: { readonly name: string }) => {
         </div>
         <Pipeline operation={operation} />
       </div>
-      {circuits.length > 1 ? <Circuits circuits={circuits} onChoose={choose} /> : null}
+      {circuits.length > 1 ? <Circuits circuits={circuits} hasOverrides={hasOverrides} onChoose={choose} /> : null}
       {chosen === undefined ? null : <CommandDialog {...chosen} onClose={() => setChosen(undefined)} />}
       {isChanging ? <StrategyDialog operation={operation} onClose={() => setChanging(false)} /> : null}
     </>

@@ -34,7 +34,7 @@ const sparkPoints = 60
 
 /** What of a state changes by itself, and when. */
 export const remaining = (tile: Pick<Circuit, "state" | "retryAt" | "expiresAt">, at: number): string | undefined => {
-  const until = tile.state === "isolated" ? tile.expiresAt : tile.retryAt
+  const until = factsOf(tile.state).tone === "held" ? tile.expiresAt : tile.retryAt
   if (until === undefined) return undefined
   return until <= at ? (tile.state === "open" ? "probe due" : undefined) : countdown(until - at)
 }

@@ -14,6 +14,8 @@ export const SignIn = () => {
   const onSubmit = async (event: Event): Promise<void> => {
     event.preventDefault()
     if (key.trim() === "") return setFault("Enter a key of the admin API.")
+    // A header holds nothing else, so no key has.
+    if (!/^[\x21-\x7e]+$/.test(key.trim())) return setFault("The server does not know this key.")
     setBusy(true)
     const problem = await signIn(key.trim())
     setBusy(false)

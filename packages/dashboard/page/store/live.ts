@@ -8,12 +8,12 @@
 import { signal } from "@preact/signals"
 import { type Client, type Problem, sentence } from "../api/client.ts"
 import { SseParser } from "../api/sse.ts"
-import type { Alert, Breaker, Operation } from "../api/types.ts"
+import type { Alert, Breaker, BreakerDetails, Operation } from "../api/types.ts"
 import type { ClockOffset } from "../model/clockOffset.ts"
 import { between, countedOf, type Counted } from "../model/counts.ts"
 import { type Circuit, type Tile, tileOf } from "../model/overview.ts"
 import { Series } from "../model/series.ts"
-import type { State } from "../model/states.ts"
+import { factsOf, type State } from "../model/states.ts"
 import * as timeline from "../model/timeline.ts"
 
 export type Connection =
@@ -61,6 +61,12 @@ const pause = (millis: number, signal: AbortSignal): Promise<void> =>
     signal.addEventListener("abort", done)
   })
 
+/** What operators laid over a circuit, the strongest of it. Older servers know isolation only. */
+const overrideOf = (details: BreakerDetails): NonNullable<BreakerDetails["isolation"]> | undefined => {
+  const { overrides } = details as { readonly overrides?: ReadonlyArray<NonNullable<BreakerDetails["isolation"]>> }
+  return overrides?.[0] ?? details.isolation ?? undefined
+}
+
 export class Live {
   /** Changes when anything below did. */
   readonly revision = signal(0)
@@ -72,6 +78,8 @@ export class Live {
   readonly spoken = signal("")
   /** Whether there ever was a snapshot. */
   readonly isLoaded = signal(false)
+  /** Whether the server has commands that lay `disabled` and `metrics_only` over a circuit. */
+  readonly hasOverrides = signal(false)
   readonly operations = new Map<string, Known>()
 
   private readonly client: Client
@@ -164,6 +172,7 @@ export class Live {
       if (signal.aborted) return
       if (operations.ok && breakers.ok) {
         await this.take(operations.body.operations, breakers.body.circuit_breakers, began)
+        if (!this.isLoaded.value) void this.askForOverrides(Object.keys(breakers.body.circuit_breakers)[0], signal)
         this.isLoaded.value = true
         this.failures = 0
         if (this.streamIsUp && this.connection.value._tag !== "Live") this.connection.value = { _tag: "Live" }
@@ -261,6 +270,15 @@ export class Live {
     else Object.assign(before, { operation, counted: latest, tile })
   }
 
+  private async askForOverrides(circuit: string | undefined, signal: AbortSignal): Promise<void> {
+    if (circuit === undefined) return
+    const reply = await this.client.get("/circuit-breakers/:breaker_name", {
+      params: { breaker_name: circuit },
+      signal
+    })
+    this.hasOverrides.value = reply.ok && "overrides" in reply.body
+  }
+
   /** Asks how long circuits stay open or held that were so before the page came. */
   private async lookCloser(signal: AbortSignal): Promise<void> {
     const unknown: Array<readonly [Known, string]> = []
@@ -269,7 +287,7 @@ export class Live {
       for (const circuit of known.circuits.values()) {
         const isUnknown =
           (circuit.state === "open" && circuit.retryAt === undefined) ||
-          (circuit.state === "isolated" && circuit.reason === undefined)
+          (factsOf(circuit.state).tone === "held" && circuit.reason === undefined)
         if (isUnknown && unknown.length < maxDetails) unknown.push([known, circuit.name])
       }
     }
@@ -281,16 +299,17 @@ export class Live {
         })
         const circuit = known.circuits.get(name)
         if (!reply.ok || circuit === undefined || circuit.state !== reply.body.state) return
-        const { isolation, retry_at } = reply.body
+        const { retry_at } = reply.body
+        const held = overrideOf(reply.body)
         this.update(known, {
           ...circuit,
           retryAt: retry_at === null ? this.now : Date.parse(retry_at),
-          ...(isolation === null
+          ...(held === undefined
             ? {}
             : {
-                reason: isolation.reason,
-                actor: isolation.actor ?? undefined,
-                expiresAt: isolation.expires_at === null ? undefined : Date.parse(isolation.expires_at)
+                reason: held.reason,
+                actor: held.actor ?? undefined,
+                expiresAt: held.expires_at === null ? undefined : Date.parse(held.expires_at)
               })
         })
       })

@@ -11,7 +11,7 @@ import {
   type Command,
   commands,
   type Draft,
-  list,
+  listOf,
   maxReason,
   question,
   undo
@@ -36,6 +36,8 @@ const send = (client: Client, circuit: string, draft: Draft, version: number | u
 const past: Readonly<Record<Command, string>> = {
   isolate: "was isolated",
   trip: "was tripped",
+  disable: "was disabled",
+  "metrics-only": "only counts",
   close: "was closed",
   reset: "was reset"
 }
@@ -239,15 +241,17 @@ export const CommandDialog = ({
 /** The commands of a circuit. Those that would do nothing in its state are off. */
 export const Commands = ({
   circuit,
+  hasOverrides,
   onChoose,
   size = ""
 }: {
+  readonly hasOverrides: boolean
   readonly circuit: { readonly name: string; readonly state: Parameters<typeof factsOf>[0] }
   readonly onChoose: (circuit: string, command: Command) => void
   readonly size?: string
 }) => (
   <>
-    {list.map((command) => (
+    {listOf(hasOverrides).map((command) => (
       <button
         type="button"
         key={command}

@@ -19,8 +19,8 @@ const counted = (at: number, fields: Partial<Counted> = {}): Counted => ({
 describe("between two snapshots", () => {
   it("divides what happened by the time that passed", () => {
     const rates = between(
-      counted(1_000, { calls: 10, succeeded: 8, failed: 1, attempts: 14 }),
-      counted(3_000, { calls: 20, succeeded: 14, failed: 3, rejected: 2, attempts: 26 })
+      counted(1_000, { calls: 10, succeeded: 8, failed: 1, attempts: 14, retries: 4 }),
+      counted(3_000, { calls: 20, succeeded: 14, failed: 3, rejected: 2, attempts: 26, retries: 8 })
     )!
     assert.strictEqual(rates.calls, 5)
     assert.strictEqual(rates.succeeded, 3)

@@ -130,19 +130,38 @@ describe("a pipeline", () => {
     assert.strictEqual(sourceOf("code").kind, "code")
   })
 
-  it("reads a description where the server has one", () => {
-    const finding = { code: "x", path: "", severity: "warning", message: "slow" }
-    assert.deepStrictEqual(
-      descriptionOf({ worst_case: { latency_seconds: 38, amplification: 3 }, findings: [finding, 1] }),
-      {
-        worstCase: [
-          { name: "latency", value: "38 s" },
-          { name: "amplification", value: "3 ×" }
+  it("is what the server describes, where it does", () => {
+    const finding: Finding = { code: "x", path: "", severity: "warning", message: "slow" }
+    const description = descriptionOf({
+      description: {
+        order: [
+          { policy: "admission", numbers: "5 in 1s" },
+          { policy: "retry", numbers: "5 attempts" },
+          { policy: "newer", numbers: "?" }
         ],
-        findings: [finding as Finding]
+        worst_case_latency_seconds: 38,
+        worst_case_latency_with_retry_after_seconds: null,
+        worst_case_calls: 3,
+        reasons: ["CircuitOpen"],
+        findings: [finding, 1]
       }
+    })
+    assert.deepStrictEqual(description.worstCase, [
+      { name: "latency", value: "38 s" },
+      { name: "latency with retry after", value: "without end" },
+      { name: "calls", value: "3" }
+    ])
+    assert.deepStrictEqual(description.findings, [finding])
+    const stages = pipelineOf(operation, undefined, undefined, description.order)
+    assert.deepStrictEqual(
+      stages.map(({ numbers, title }) => [title, numbers.length]),
+      [
+        ["Admission", 0],
+        ["Retry", 3],
+        ["newer", 0]
+      ]
     )
-    assert.deepStrictEqual(descriptionOf({}), { worstCase: [], findings: [] })
+    assert.deepStrictEqual(descriptionOf({}), { order: [], worstCase: [], reasons: [], findings: [] })
   })
 })
 

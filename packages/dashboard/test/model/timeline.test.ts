@@ -36,6 +36,24 @@ describe("an event", () => {
       reason: "maintenance"
     })
     assert.strictEqual(isolated?.detail, "maintenance · until it is closed")
+    const overridden = ofEvent("a-4", {
+      _tag: "CircuitOverridden",
+      operation: "x",
+      at,
+      from: "open",
+      mode: "disabled",
+      reason: "r"
+    })
+    assert.deepInclude(overridden, { title: "x was disabled", from: "open", to: "disabled" })
+    const ended = ofEvent("a-5", {
+      _tag: "CircuitOverrideEnded",
+      operation: "x",
+      at,
+      from: "disabled",
+      mode: "disabled",
+      to: "open"
+    })
+    assert.deepInclude(ended, { title: "x is no longer disabled", to: "open" })
     assert.isUndefined(ofEvent("a-3", { _tag: "AttemptFailed", operation: "x", at }))
   })
 
