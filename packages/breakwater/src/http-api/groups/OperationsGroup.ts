@@ -45,6 +45,15 @@ const fields = {
     timeout: Schema.NullOr(snakeCase("OperationTimeout", { attempt: Seconds, total: Seconds, mode: Schema.String }))
   }),
   metrics: Metrics,
+  /** What `metrics` does not tell apart. `rejected` ones are among its `failed_calls`. */
+  counters: snakeCase("OperationCounters", {
+    rejected: Schema.Int,
+    interrupted: Schema.Int,
+    /** Failed or rejected calls whose caller got the fallback's answer. */
+    fallbacks: Schema.Int,
+    attempts: Schema.Int,
+    timeouts: Schema.Int
+  }),
   /** Calls that run now. */
   inFlight: Schema.Int,
   /** Of whole calls, in milliseconds, over the latest half to whole minute. */

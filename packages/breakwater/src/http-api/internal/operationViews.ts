@@ -108,6 +108,7 @@ const aliasOf: ReadonlyMap<string, string> = new Map(Array.from(Preset.aliases, 
 const operation = (snapshot: Operation.Snapshot, version: number): OperationsGroup.Operation => {
   const { callLatency } = snapshot.recent
   const { circuitBreaker, retry, timeout } = snapshot.settings
+  const { attempts, fallbacks, inFlight, interrupted, rejected, timeouts } = snapshot.counters
   return {
     name: snapshot.name,
     alias: aliasOf.get(snapshot.name) ?? null,
@@ -127,7 +128,8 @@ const operation = (snapshot: Operation.Snapshot, version: number): OperationsGro
       timeout: timeout === false ? null : timeout
     },
     metrics: Health.metrics(snapshot),
-    inFlight: snapshot.counters.inFlight,
+    counters: { rejected, interrupted, fallbacks, attempts, timeouts },
+    inFlight,
     latencyMs: { p50: callLatency.p50, p95: callLatency.p95, p99: callLatency.p99 },
     circuitBreakers: snapshot.circuits
       .toSorted((a, b) => severityOf(b.state) - severityOf(a.state))
