@@ -29,13 +29,13 @@ export class Dice {
 
   /** One of the names, as often as their weights say. */
   weighted<const Name extends string>(weights: Readonly<Record<Name, number>>): Name {
-    const entries = Object.entries(weights) as ReadonlyArray<[Name, number]>
+    const entries = Object.entries<number>(weights)
     let left = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0)
     for (const [name, weight] of entries) {
       left -= weight
-      if (left < 0) return name
+      if (left < 0) return name as Name
     }
-    return entries.at(-1)![0]
+    return entries.at(-1)![0] as Name
   }
 }
 

@@ -204,7 +204,7 @@ export class Stage {
       case "success":
         return Effect.succeed({ answer, name })
       case "transient":
-        return Effect.fail({ answer, name, isRetryable: true } satisfies Refusal & object)
+        return Effect.fail({ answer, name, isRetryable: true })
       case "permanent":
         return Effect.fail({ answer, name, isRetryable: false })
       case "limited":
@@ -262,8 +262,8 @@ export class Stage {
       exit: undefined
     }
     this.calls.push(call)
-    this.tell({ _tag: "CallStarted", call })
     const guarded = guard(call)
+    this.tell({ _tag: "CallStarted", call })
     const fiber = this.world.start(
       Effect.onExitPrimitive(guarded, (exit) => {
         call.endedAt = this.world.now

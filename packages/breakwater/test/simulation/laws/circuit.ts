@@ -1,29 +1,14 @@
-import { Cause, Duration, Exit, Option } from "effect"
-import { type CircuitBreaker, ResilienceError, type ResilienceEvent } from "breakwater"
-import type { Attempt, Call, Fact, Law, Refusal, Stage } from "../Stage.ts"
-import { type Announced, type Arrival, CircuitModel, type CircuitSettings, type Outcome } from "./circuitModel.ts"
-
-/** What the end of an attempt means to a circuit. */
-export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Outcome => {
-  if (Exit.isSuccess(exit)) return "succeeded"
-  if (exit.cause.reasons.every(Cause.isInterruptReason)) return "interrupted"
-  if (exit.cause.reasons.some(Cause.isDieReason)) return "failed"
-  const failed = exit.cause.reasons.find(Cause.isFailReason)
-  if (failed === undefined) return "ignored"
-  if (failed.error instanceof ResilienceError) {
-    return failed.error.reason._tag === "TimeoutExceeded" ? "failed" : "ignored"
-  }
-  return (failed.error as Refusal).answer === "permanent" ? "ignored" : "failed"
-}
+import { Duration, type Exit, Option } from "effect"
+import type { CircuitBreaker, ResilienceError, ResilienceEvent } from "breakwater"
+import type { Attempt, Call, Fact, Law, Stage } from "../Stage.ts"
+import { type Announced, type Arrival, CircuitModel, type CircuitSettings } from "./circuitModel.ts"
+import { errorOf, outcomeOf, rejectionOf } from "./judgement.ts"
 
 /** The rejection with which a call of the operation ended, if it is one of its circuit's. */
-export const circuitRejection = (operation: string, error: unknown): ResilienceError | undefined =>
-  error instanceof ResilienceError && error.operation === operation && error.reason._tag.startsWith("Circuit")
-    ? error
-    : undefined
-
-export const errorOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
-  Exit.isFailure(exit) ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
+const circuitRejection = (operation: string, error: unknown): ResilienceError | undefined => {
+  const rejection = rejectionOf(operation, error)
+  return rejection?.reason._tag.startsWith("Circuit") ? rejection : undefined
+}
 
 const circuitEvents: ReadonlySet<string> = new Set([
   "CircuitOpened",
@@ -161,7 +146,7 @@ export class CircuitLaw implements Law {
 
   /** Each transition is published once, in order, and before anything that follows from it. */
   private compareEvents(key: string | undefined): void {
-    const { announced } = this.model(key)
+    const announced = this.models.get(key)?.announced ?? []
     const seen = this.seen.get(key) ?? []
     const checked = this.checked.get(key) ?? 0
     this.checked.set(key, announced.length)
@@ -183,6 +168,10 @@ export class CircuitLaw implements Law {
   /** What an operator does, to the model. */
   command(key: string | undefined, command: (model: CircuitModel, settings: CircuitSettings, now: number) => void): void {
     command(this.model(key), this.options.current(), this.stage.world.now)
+  }
+
+  forgetCounts(): void {
+    for (const model of this.models.values()) model.forgetCounts()
   }
 
   readonly look = (): void => {

@@ -3,6 +3,8 @@
  * unlike the machine.
  */
 
+import type { Outcome } from "./judgement.ts"
+
 /** The numbers that a call brings along, in milliseconds. */
 export interface CircuitSettings {
   readonly failureThreshold: number
@@ -12,8 +14,6 @@ export interface CircuitSettings {
   readonly successThreshold: number
   readonly probeMillis: number | undefined
 }
-
-export type Outcome = "succeeded" | "failed" | "ignored" | "interrupted"
 
 interface Admitted {
   readonly phase: Phase
