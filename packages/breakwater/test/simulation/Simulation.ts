@@ -113,13 +113,17 @@ export const minimise = (subject: Subject, seed: number): { readonly kept: Reado
   }
   let kept = Array.from(whole.steps.keys())
   let outcome = whole
-  for (let size = Math.ceil(kept.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+  for (let size = Math.ceil(kept.length / 2); size >= 1; ) {
+    const before = kept.length
     for (let from = 0; from < kept.length; ) {
       const fewer = kept.toSpliced(from, size)
       const found = breaks(fewer)
       if (found === undefined) from += size
       else [kept, outcome] = [fewer, found]
     }
+    // What one step needed, another may do without.
+    if (size > 1) size = Math.ceil(size / 2)
+    else if (kept.length === before) break
   }
   return { kept: new Set(kept), outcome }
 }

@@ -208,7 +208,7 @@ export class CircuitLaw implements Law {
     const { world } = this.stage
     for (const [key, model] of this.models) {
       const settings = this.options.current()
-      model.pass(settings, world.now)
+      this.look()
       if (model.isolation !== undefined) continue
       const probing = settings.probeMillis ?? 60_000
       const inTime = world.now + model.untilProbe(world.now) + probing + 2_000 + settings.probes * 1_000

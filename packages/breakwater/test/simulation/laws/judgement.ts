@@ -20,6 +20,9 @@ export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Outcome => {
 export const isInterrupted = (exit: Exit.Exit<unknown, unknown>): boolean =>
   Exit.isFailure(exit) && exit.cause.reasons.every(Cause.isInterruptReason)
 
+export const hasInterrupts = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && exit.cause.reasons.some(Cause.isInterruptReason)
+
 export const errorOf = (exit: Exit.Exit<unknown, unknown>): unknown =>
   Exit.isFailure(exit) ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
 

@@ -1,11 +1,12 @@
 import { Exit } from "effect"
 import type { Operation } from "breakwater"
 import type { Call, Fact, Law, Stage } from "../Stage.ts"
-import { defectOf, errorOf, isInterrupted, kindOf, rejectionOf } from "./judgement.ts"
+import { defectOf, errorOf, hasInterrupts, isInterrupted, kindOf, rejectionOf } from "./judgement.ts"
 
 interface Options {
   readonly operation: string
   readonly isGuarded: (call: Call) => boolean
+  readonly isRetried: (call: Call) => boolean
   readonly snapshot: () => Operation.Snapshot | undefined
   readonly retries: () => number
   readonly exhausted: () => number
@@ -63,7 +64,13 @@ export class OperationLaw implements Law {
 
   private concluded(call: Call, exit: Exit.Exit<unknown, unknown>): void {
     if (Exit.isSuccess(exit)) return this.count(call, "succeeded")
-    if (isInterrupted(exit)) return this.count(call, "interrupted")
+    if (isInterrupted(exit)) {
+      const last = call.attempts.at(-1)?.exit
+      // Work that cannot be interrupted may fail by itself meanwhile. Its caller never hears of it, and a retry neither.
+      const isFailure =
+        last !== undefined && hasInterrupts(last) && !isInterrupted(last) && !this.options.isRetried(call)
+      return isFailure ? this.ended(call, errorOf(last) ?? defectOf(last)) : this.count(call, "interrupted")
+    }
     this.ended(call, errorOf(exit) ?? defectOf(exit))
   }
 

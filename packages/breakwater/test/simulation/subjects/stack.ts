@@ -197,6 +197,7 @@ export const stackSubject: Subject = {
     const operations = new OperationLaw(stage, {
       operation,
       isGuarded: (call) => calls.get(call)?.isGuarded ?? false,
+      isRetried: (call) => guardOf(call)?.retry !== undefined,
       snapshot,
       retries: () => retries.retries,
       exhausted: () => retries.exhausted,
