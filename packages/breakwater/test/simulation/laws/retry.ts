@@ -133,7 +133,7 @@ export class RetryLaw implements Law {
       retryAfterOf(exit!)
     )
     this.stage.hold("INV-RT", pause >= 0 && Number.isFinite(pause), () => `call ${call.id} pauses for ${pause} ms`)
-    if (pause >= this.options.deadlineOf(call) - progress.leftAt) {
+    if (pause >= this.options.deadlineOf(call) - progress.leftAt - 1e-3) {
       progress.because = "deadline"
       progress.next = undefined
       this.exhausted++

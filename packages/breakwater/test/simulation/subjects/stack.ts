@@ -192,7 +192,10 @@ export const stackSubject: Subject = {
       settingsOf: (call) => guardOf(call)?.circuit,
       current: () => reading!,
       startedAt: () => circuitsSince,
-      snapshots: () => snapshot()?.circuits ?? []
+      snapshots: () => {
+        touch()
+        return world.run(Effect.flatMap(resilience.circuits, Effect.forEach((circuit) => circuit.snapshot)))
+      }
     })
     const operations = new OperationLaw(stage, {
       operation,
