@@ -1,7 +1,7 @@
 import { Duration } from "effect"
 import type { Timeout } from "breakwater"
 import type { Attempt, Call, Fact, Law, Stage } from "../Stage.ts"
-import { errorOf, rejectionOf } from "./judgement.ts"
+import { errorOf, isInterrupted, rejectionOf } from "./judgement.ts"
 
 /** The limits that a call brings along, in milliseconds. */
 export interface TimeoutSettings {
@@ -96,7 +96,10 @@ export class TimeoutLaw implements Law {
     const { at, limit, scope, settings } = limited
     const name = `attempt ${call.id}.${attempt.number}`
     const body = call.bodies[attempt.number]
-    if (call.interruptedAt !== undefined) return
+    if (call.interruptedAt !== undefined) {
+      const isLeft = body !== undefined && body.endedAt === undefined && isInterrupted(exit)
+      return stage.hold("INV-TO", !isLeft, () => `the work of ${name} goes on without its caller`)
+    }
     const rejection = rejectionOf(this.options.operation, errorOf(exit))
     if (rejection?.reason._tag !== "TimeoutExceeded") {
       stage.hold("INV-TO", now <= at + tolerance, () => `${name} ends by itself, ${now - at} ms after its limit`)

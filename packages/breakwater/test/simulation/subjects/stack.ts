@@ -1,5 +1,5 @@
 import { Context, Effect, Exit, Layer, Option, Schedule, Scope } from "effect"
-import { Preset, Resilience, ResilienceEvent, Strategy, Tracing, withResilience } from "breakwater"
+import { type Errors, Preset, Resilience, ResilienceError, ResilienceEvent, Strategy, Tracing, withResilience } from "breakwater"
 import * as DeadlineQueue from "../../../src/DeadlineQueue.ts"
 import { Dice } from "../Dice.ts"
 import { CircuitLaw } from "../laws/circuit.ts"
@@ -125,6 +125,12 @@ const drawFallback = (dice: Dice, call: Call): FallbackSettings | undefined =>
       }
     : undefined
 
+/** A rule that asks for what no rule gets: rejections that are tried again. */
+const repeatRejections: Errors.Rule = (error) =>
+  error instanceof ResilienceError && error.reason._tag !== "TimeoutExceeded"
+    ? { kind: "unavailable", retried: true, counted: false }
+    : undefined
+
 /** Two strategies of one operation, through everything that composes policies. */
 export const stackSubject: Subject = {
   name: "a stack",
@@ -221,10 +227,11 @@ export const stackSubject: Subject = {
         const dice = new Dice(call.variant * 2 ** 32)
         const known = strategies[dice.chance(0.8) ? 0 : 1]
         const fallback = drawFallback(dice, call)
+        const isInsistent = dice.chance(0.2)
         touch(known)
         calls.set(call, { ...inForce(known, configured), fallback })
         const body = stage.body(call)
-        const options = { operation, key: call.key }
+        const options = { operation, key: call.key, ...(isInsistent ? { classify: repeatRejections } : {}) }
         const guarded: Effect.Effect<unknown, unknown, Resilience> =
           fallback === undefined
             ? withResilience(body, known.strategy, options)
