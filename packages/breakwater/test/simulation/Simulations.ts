@@ -7,7 +7,7 @@
 import { assert, it } from "@effect/vitest"
 import { report, simulate, type Subject } from "./Simulation.ts"
 
-const times = Number(process.env["SIMULATIONS"] ?? 1)
+export const times = Number(process.env["SIMULATIONS"] ?? 1)
 const base = process.env["SIMULATION_BASE"] ?? "0"
 /** Fixed, so that a failure is no accident of this run. */
 const first = base === "random" ? Math.floor(Math.random() * 2 ** 31) : Number(base)
