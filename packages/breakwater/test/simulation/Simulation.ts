@@ -105,7 +105,10 @@ const play = (subject: Subject, seed: number, keep: ReadonlySet<number> | undefi
  * The fewest steps that still break the invariant: leaves out half of them, then quarters, down to single steps, as long
  * as the same invariant breaks.
  */
-export const minimise = (subject: Subject, seed: number): { readonly kept: ReadonlySet<number>; readonly outcome: Outcome } => {
+export const minimise = (
+  subject: Subject,
+  seed: number
+): { readonly kept: ReadonlySet<number>; readonly outcome: Outcome } => {
   const whole = simulate(subject, seed)
   const breaks = (kept: ReadonlyArray<number>): Outcome | undefined => {
     const outcome = simulate(subject, seed, new Set(kept))
@@ -113,9 +116,9 @@ export const minimise = (subject: Subject, seed: number): { readonly kept: Reado
   }
   let kept = Array.from(whole.steps.keys())
   let outcome = whole
-  for (let size = Math.ceil(kept.length / 2); size >= 1; ) {
+  for (let size = Math.ceil(kept.length / 2); size >= 1;) {
     const before = kept.length
-    for (let from = 0; from < kept.length; ) {
+    for (let from = 0; from < kept.length;) {
       const fewer = kept.toSpliced(from, size)
       const found = breaks(fewer)
       if (found === undefined) from += size

@@ -48,7 +48,12 @@ export interface Call {
 export type Fact =
   | { readonly _tag: "CallStarted"; readonly call: Call }
   | { readonly _tag: "Entered"; readonly call: Call; readonly attempt: Attempt }
-  | { readonly _tag: "Left"; readonly call: Call; readonly attempt: Attempt; readonly exit: Exit.Exit<unknown, unknown> }
+  | {
+      readonly _tag: "Left"
+      readonly call: Call
+      readonly attempt: Attempt
+      readonly exit: Exit.Exit<unknown, unknown>
+    }
   | { readonly _tag: "BodyStarted"; readonly call: Call; readonly body: Body }
   | { readonly _tag: "BodyEnded"; readonly call: Call; readonly body: Body; readonly exit: Exit.Exit<unknown, unknown> }
   | { readonly _tag: "FallbackStarted"; readonly call: Call; readonly error: unknown }
@@ -331,7 +336,8 @@ export class Stage {
       if (turns > 1_000) return this.hold("INV-RES", false, () => `${this.running.size} calls never end`)
       while (this.held.length > 0) this.play({ _tag: "answer", pick: 0, answer: "success", retryAfter: 0 })
       if (world.nextWake !== undefined) world.advance(world.nextWake - world.now, this.settled)
-      else if (this.running.size > 0) return this.hold("INV-RES", false, () => `${this.running.size} calls wait forever`)
+      else if (this.running.size > 0)
+        return this.hold("INV-RES", false, () => `${this.running.size} calls wait forever`)
     }
     for (const law of this.laws) law.rest?.()
   }

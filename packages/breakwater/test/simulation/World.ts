@@ -5,7 +5,17 @@
  * Everything is synchronous. After each step the world runs every fiber that can run, so that the laws can be checked
  * where nothing moves, and no step waits for the event loop.
  */
-import { type Clock, Clock as Clocks, Context, Duration, Effect, type Exit, type Fiber, Random, Scheduler } from "effect"
+import {
+  type Clock,
+  Clock as Clocks,
+  Context,
+  Duration,
+  Effect,
+  type Exit,
+  type Fiber,
+  Random,
+  Scheduler
+} from "effect"
 import type { Dice } from "./Dice.ts"
 
 interface Sleeper {

@@ -113,7 +113,11 @@ describe("CircuitBreaker agrees with Schedule", () => {
         const [, millis] = world.run(step(0, opening)) as readonly [unknown, Duration.Duration]
         const { retryAfter } = world.run(Effect.flatMap(breaker.circuit(), (circuit) => circuit.snapshot))
         const due = Math.ceil(Math.min(Duration.toMillis(millis), 86_400_000) - 1e-9)
-        assert.deepStrictEqual(Option.getOrThrow(Option.map(retryAfter, Duration.toMillis)), due, `opening ${opening} of ${base} × ${factor}`)
+        assert.deepStrictEqual(
+          Option.getOrThrow(Option.map(retryAfter, Duration.toMillis)),
+          due,
+          `opening ${opening} of ${base} × ${factor}`
+        )
         world.advance(due)
       }
     }

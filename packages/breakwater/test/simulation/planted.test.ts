@@ -103,7 +103,11 @@ const planted: ReadonlyArray<readonly [subject: Subject, invariants: ReadonlyArr
               Effect.fail(
                 new ResilienceError({
                   operation: "target",
-                  reason: new TimeoutExceeded({ scope: "attempt", limit: Duration.millis(20), elapsed: Duration.millis(20) })
+                  reason: new TimeoutExceeded({
+                    scope: "attempt",
+                    limit: Duration.millis(20),
+                    elapsed: Duration.millis(20)
+                  })
                 })
               )
           }),
@@ -116,7 +120,9 @@ const planted: ReadonlyArray<readonly [subject: Subject, invariants: ReadonlyArr
     broken(
       "a fallback that is told of interruptions",
       stackSubject,
-      around((self, call, stage) => Effect.onInterrupt(self, () => Effect.sync(() => stage.fallback(call, "interrupted"))))
+      around((self, call, stage) =>
+        Effect.onInterrupt(self, () => Effect.sync(() => stage.fallback(call, "interrupted")))
+      )
     ),
     ["INV-FB"]
   ],

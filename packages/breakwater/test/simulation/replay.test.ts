@@ -21,7 +21,8 @@ describe("a simulation", () => {
 
   it.runIf(seed !== undefined)(`is played again: ${name} with seed ${seed}`, () => {
     const subject = subjects.find((each) => each.name === name)
-    if (subject === undefined) return assert.fail(`SIMULATION_SUBJECT is one of ${subjects.map((each) => each.name).join(", ")}`)
+    if (subject === undefined)
+      return assert.fail(`SIMULATION_SUBJECT is one of ${subjects.map((each) => each.name).join(", ")}`)
     const outcome = simulate(subject, Number(seed))
     if (outcome.violation !== undefined) assert.fail(report(subject, Number(seed)))
     console.log(outcome.trace.join("\n"))

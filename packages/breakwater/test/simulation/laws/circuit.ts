@@ -124,7 +124,11 @@ export class CircuitLaw implements Law {
     if (rejection === undefined) return
     const { stage } = this
     const settings = this.options.settingsOf(call)
-    stage.hold("INV-CB-2", settings !== undefined, () => `call ${call.id} is refused by a circuit that it does not have`)
+    stage.hold(
+      "INV-CB-2",
+      settings !== undefined,
+      () => `call ${call.id} is refused by a circuit that it does not have`
+    )
     if (settings === undefined) return
     const arrival = this.model(call.key).arrive(settings, stage.world.now)
     const { reason } = rejection
@@ -166,7 +170,10 @@ export class CircuitLaw implements Law {
   }
 
   /** What an operator does, to the model. */
-  command(key: string | undefined, command: (model: CircuitModel, settings: CircuitSettings, now: number) => void): void {
+  command(
+    key: string | undefined,
+    command: (model: CircuitModel, settings: CircuitSettings, now: number) => void
+  ): void {
     command(this.model(key), this.options.current(), this.stage.world.now)
   }
 

@@ -15,7 +15,13 @@ export interface RetrySettings {
 }
 
 /** The pause after attempt `n`, counted from 1, for what chance gave. */
-const pauseOf = (settings: RetrySettings, n: number, before: number, chance: number, wish: number | undefined): number => {
+const pauseOf = (
+  settings: RetrySettings,
+  n: number,
+  before: number,
+  chance: number,
+  wish: number | undefined
+): number => {
   const { base, factor, jitter, jitterMax, max, min } = settings
   const cut = (millis: number) => Math.min(Math.max(millis, min), max)
   // Grown step by step, as the documentation tells it.
@@ -125,13 +131,7 @@ export class RetryLaw implements Law {
     const { exit, number } = call.attempts.findLast(({ leftAt }) => leftAt !== undefined)!
     const chance = world.draws[progress.draws]
     this.stage.hold("INV-RT", chance !== undefined, () => `call ${call.id} draws no pause`)
-    const pause = pauseOf(
-      this.options.settingsOf(call)!,
-      number + 1,
-      progress.before,
-      chance ?? 0,
-      retryAfterOf(exit!)
-    )
+    const pause = pauseOf(this.options.settingsOf(call)!, number + 1, progress.before, chance ?? 0, retryAfterOf(exit!))
     this.stage.hold("INV-RT", pause >= 0 && Number.isFinite(pause), () => `call ${call.id} pauses for ${pause} ms`)
     if (pause >= this.options.deadlineOf(call) - progress.leftAt - 1e-3) {
       progress.because = "deadline"
@@ -160,7 +160,8 @@ export class RetryLaw implements Law {
   private readonly rejected = new Set<Call>()
 
   private annotated({ call, exit }: Extract<Fact, { _tag: "CallEnded" }>): void {
-    if (exit._tag === "Success" || this.options.settingsOf(call) === undefined || call.interruptedAt !== undefined) return
+    if (exit._tag === "Success" || this.options.settingsOf(call) === undefined || call.interruptedAt !== undefined)
+      return
     const isFailure = exit.cause.reasons.every((reason) => reason._tag === "Fail")
     const seen = Option.getOrUndefined(Retry.exhausted(exit.cause))
     if (!isFailure) return this.stage.equal("INV-RT", seen, undefined, "attempts of a call that did not fail")

@@ -18,7 +18,11 @@ export const drawCircuit = (dice: Dice) => {
     ...(dice.chance(0.5) ? { probeTimeout: dice.pick([50, 5_000, 60_000]) } : {})
   }
   const grows = dice.chance(0.3)
-  return { input, openSchedule: grows ? Schedule.exponential("500 millis") : undefined, model: circuitSettings(input, grows) }
+  return {
+    input,
+    openSchedule: grows ? Schedule.exponential("500 millis") : undefined,
+    model: circuitSettings(input, grows)
+  }
 }
 
 const day = 86_400_000
@@ -93,7 +97,13 @@ export const circuitSubject = (
       settingsOf: () => model,
       current: () => model,
       startedAt: () => openedAt,
-      snapshots: () => world.run(Effect.flatMap(breaker.circuits, Effect.forEach((circuit) => circuit.snapshot)))
+      snapshots: () =>
+        world.run(
+          Effect.flatMap(
+            breaker.circuits,
+            Effect.forEach((circuit) => circuit.snapshot)
+          )
+        )
     })
     stage.obey(law, passThrough(stage))
     return {

@@ -1,5 +1,14 @@
 import { Context, Effect, Exit, Layer, Option, Schedule, Scope } from "effect"
-import { type Errors, Preset, Resilience, ResilienceError, ResilienceEvent, Strategy, Tracing, withResilience } from "breakwater"
+import {
+  type Errors,
+  Preset,
+  Resilience,
+  ResilienceError,
+  ResilienceEvent,
+  Strategy,
+  Tracing,
+  withResilience
+} from "breakwater"
 import * as DeadlineQueue from "../../../src/DeadlineQueue.ts"
 import { Dice } from "../Dice.ts"
 import { CircuitLaw } from "../laws/circuit.ts"
@@ -16,7 +25,9 @@ import { drawRetry, retryInput } from "./retry.ts"
 import { drawTimeout } from "./timeout.ts"
 
 /** The call that a fiber makes. */
-const Current = Context.Reference<Call | undefined>("breakwater/test/simulation/Call", { defaultValue: () => undefined })
+const Current = Context.Reference<Call | undefined>("breakwater/test/simulation/Call", {
+  defaultValue: () => undefined
+})
 
 /** A strategy as the observer knows it. */
 interface Known {
@@ -200,7 +211,12 @@ export const stackSubject: Subject = {
       startedAt: () => circuitsSince,
       snapshots: () => {
         touch()
-        return world.run(Effect.flatMap(resilience.circuits, Effect.forEach((circuit) => circuit.snapshot)))
+        return world.run(
+          Effect.flatMap(
+            resilience.circuits,
+            Effect.forEach((circuit) => circuit.snapshot)
+          )
+        )
       }
     })
     const operations = new OperationLaw(stage, {
@@ -240,7 +256,9 @@ export const stackSubject: Subject = {
                 fallbackOn: fallback.on,
                 fallback: (error: unknown) => {
                   stage.fallback(call, error)
-                  return fallback.millis === 0 ? fallback.exit : Effect.andThen(Effect.sleep(fallback.millis), fallback.exit)
+                  return fallback.millis === 0
+                    ? fallback.exit
+                    : Effect.andThen(Effect.sleep(fallback.millis), fallback.exit)
                 }
               })
         return Effect.provideContext(guarded, context).pipe(Effect.provideService(Current, call))
@@ -251,9 +269,7 @@ export const stackSubject: Subject = {
           configured = drawConfigured(new Dice(value * 2 ** 32))
           isStale = true
           const { overlay, ...switches } = configured
-          world.run(
-            resilience.configure((current) => ({ ...current, ...switches, overlay: Preset.overlay(overlay) }))
-          )
+          world.run(resilience.configure((current) => ({ ...current, ...switches, overlay: Preset.overlay(overlay) })))
           return
         }
         touch()
