@@ -34,12 +34,14 @@ export const floors: ReadonlyArray<Floor> = [
       "EventSink",
       "Classification",
       "Moment",
+      "Child",
       "Monotonic",
       "Tracing",
       "Wire",
       "Deadline",
       "DeadlineQueue",
-      "Registry"
+      "Registry",
+      "TripPolicy"
     )
   },
   {

@@ -94,7 +94,9 @@ const transition = (event: ResilienceEvent.ResilienceEvent): Transition | undefi
         failures: `${event.failures} failures in a row`,
         probe_failed: "the probe failed",
         probe_lapsed: "the probe did not answer in time",
-        operator: "an operator opened it"
+        operator: "an operator opened it",
+        slow_calls: `${event.failures} slow calls`,
+        relapsed: "a call failed during the slow start"
       }[event.because]
       return {
         from: event.from,
@@ -110,10 +112,10 @@ const transition = (event: ResilienceEvent.ResilienceEvent): Transition | undefi
         to: "closed",
         because: event.because === "operator" ? "an operator closed it" : "the probe succeeded"
       }
-    case "CircuitIsolated":
-      return { from: event.from, to: "isolated", because: `an operator holds it open (${event.reason})` }
-    case "CircuitIsolationEnded":
-      return { from: event.from, to: event.to, because: "the isolation ended" }
+    case "CircuitOverridden":
+      return { from: event.from, to: event.mode, because: `an operator says so (${event.reason})` }
+    case "CircuitOverrideEnded":
+      return { from: event.from, to: event.to, because: "the operator's override ended" }
     default:
       return undefined
   }
@@ -197,7 +199,16 @@ const seconds = (millis: number): string => `${(millis / 1000).toFixed(1)} s`
 
 type Painter = (text: string, as: CircuitBreaker.State | "none" | "strong") => string
 
-const codes = { closed: 32, open: 31, half_open: 33, isolated: 35, none: 2, strong: 1 } as const
+const codes = {
+  closed: 32,
+  open: 31,
+  half_open: 33,
+  isolated: 35,
+  disabled: 35,
+  metrics_only: 35,
+  none: 2,
+  strong: 1
+} as const
 
 const painter =
   (colours: boolean): Painter =>

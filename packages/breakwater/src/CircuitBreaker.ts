@@ -5,18 +5,28 @@
  * **Details**
  *
  * - Closed: calls run. `failureThreshold` failures in a row, in order of
- *   completion, open the circuit.
- * - Open: calls fail with `CircuitOpen` for the open time.
+ *   completion, open the circuit, or what `tripPolicy` says: a share of the
+ *   latest calls, of those within a time, or of slow ones.
+ * - Open: calls fail with `CircuitOpen` for the open time. A failure that says
+ *   when to come back (`Outcome.failureAfter`) can make it longer, up to
+ *   `maxRetryAfter`.
  * - Half-open: the first calls after it, `probes` of them, run; the others
  *   fail with `CircuitHalfOpen`. The circuit closes at the
  *   `successThreshold`-th success and opens again as soon as that many can no
  *   longer succeed. A probe that does not answer in time counts as failed.
+ * - With `rampUp`, a circuit that closed by itself admits a share of the calls
+ *   that grows from 10 % to all of them. The others fail with
+ *   `CircuitHalfOpen`, whose `because` is `"slow_start"`. One failure in that
+ *   time opens the circuit again.
  * - `trip` opens a circuit as if it had failed; it probes after its open time.
- * - Isolated: an operator holds the circuit open until `close`, or until the
- *   isolation expires. The states above go on underneath.
+ * - An operator lays overrides over these states, one of each mode at most.
+ *   Each has a reason and ends by itself, by `release` or by `close`. The
+ *   strongest is in force: `isolated` refuses every call, `disabled` admits
+ *   every call and counts none of them in the circuit, `metrics_only` refuses
+ *   nothing while the circuit moves as if it did. The states go on underneath.
  * - One circuit per key, `maxKeys` at most. Circuits that are closed and at
- *   rest are forgotten first, others never; keys beyond the bound share one
- *   circuit.
+ *   rest are forgotten first, then idle ones whose next call would be admitted
+ *   anyway, others never; keys beyond the bound share one circuit.
  *
  * **Gotchas**
  *
@@ -25,6 +35,8 @@
  * - An interrupted attempt is `Ignored`, whatever `classify` says. If
  *   `classify` throws, the attempt is `Ignored` too and the call dies with that
  *   defect.
+ * - Where calls of one circuit bring different strategies and one of these has
+ *   a `tripPolicy` with a window, the policy of the operation decides for all.
  * - With growing open times the growth is remembered until the circuit has
  *   stayed closed as long as it was open the last time.
  *
@@ -61,19 +73,25 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Record from "effect/Record"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Errors from "./Classification.ts"
 import { BoundedMap } from "./internal/boundedMap.ts"
-import type * as circuit from "./internal/circuit.ts"
+import * as circuit from "./internal/circuit.ts"
 import * as machine from "./internal/circuitMachine.ts"
+import type * as machinePolicy from "./internal/tripPolicy.ts"
+import * as tripWindow from "./internal/tripWindow.ts"
 import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Outcome from "./Outcome.ts"
 import { CircuitHalfOpen, CircuitIsolated, CircuitOpen, reject, type ResilienceError } from "./ResilienceError.ts"
 import { errorName, ResilienceEvents, type Sink, timestamp } from "./EventSink.ts"
 import * as Settings_ from "./Settings.ts"
+import { type Single, TripPolicy, type Window } from "./TripPolicy.ts"
+
+export { anyOf, consecutive, countWindow, failuresIn, slowCalls, timeWindow, TripPolicy } from "./TripPolicy.ts"
 
 /**
  * When a circuit opens, and how it probes.
@@ -82,7 +100,7 @@ import * as Settings_ from "./Settings.ts"
  * @since 0.1.0
  */
 export class Settings extends Schema.Class<Settings>("breakwater/CircuitBreaker/Settings")({
-  /** Failures in a row that open the circuit, 1 to 100. Default 5. */
+  /** Failures in a row that open the circuit, 1 to 100: the short form of `tripPolicy`, which goes over it. Default 5. */
   failureThreshold: Settings_.count({ minimum: 1, maximum: 100 }).pipe(Settings_.withDefault(5)),
   /** Time the circuit stays open before it probes, 1 ms to 1 day. Default 60 seconds. */
   openDuration: Settings_.duration({ minimum: "1 milli", maximum: "1 day" }).pipe(
@@ -93,7 +111,13 @@ export class Settings extends Schema.Class<Settings>("breakwater/CircuitBreaker/
   /** Probes that must succeed to close, 1 to `halfOpenMaxCalls`. Default all of them. */
   successThreshold: Schema.optionalKey(Settings_.count({ minimum: 1, maximum: 10 })),
   /** Time a probe has, 1 ms to 1 day. Default the open time, at least 10 and at most 60 seconds. */
-  probeTimeout: Schema.optionalKey(Settings_.duration({ minimum: "1 milli", maximum: "1 day" }))
+  probeTimeout: Schema.optionalKey(Settings_.duration({ minimum: "1 milli", maximum: "1 day" })),
+  /** When the circuit opens. Default `failureThreshold` failures in a row. */
+  tripPolicy: Schema.optionalKey(TripPolicy),
+  /** Time from closing until every call is admitted, 1 ms to 1 day. Default none: all are at once. */
+  rampUp: Schema.optionalKey(Settings_.duration({ minimum: "1 milli", maximum: "1 day" })),
+  /** The longest `retryAfter` of a failure that is heeded as open time, 1 ms to 1 day. Default 1 hour. */
+  maxRetryAfter: Schema.optionalKey(Settings_.duration({ minimum: "1 milli", maximum: "1 day" }))
 }) {}
 
 /**
@@ -108,6 +132,9 @@ export interface SettingsInput {
   readonly halfOpenMaxCalls?: number | undefined
   readonly successThreshold?: number | undefined
   readonly probeTimeout?: Duration.Input | undefined
+  readonly tripPolicy?: TripPolicy | undefined
+  readonly rampUp?: Duration.Input | undefined
+  readonly maxRetryAfter?: Duration.Input | undefined
 }
 
 /**
@@ -120,7 +147,11 @@ export const settings = (input: SettingsInput | Settings = {}): Settings => {
   const checked =
     input instanceof Settings
       ? input
-      : Settings_.make(Settings, { settings: "CircuitBreaker", input, durations: ["openDuration", "probeTimeout"] })
+      : Settings_.make(Settings, {
+          settings: "CircuitBreaker",
+          input,
+          durations: ["openDuration", "probeTimeout", "rampUp", "maxRetryAfter"]
+        })
   if (checked.successThreshold !== undefined && checked.successThreshold > checked.halfOpenMaxCalls) {
     throw new Settings_.InvalidSettings({
       settings: "CircuitBreaker",
@@ -137,8 +168,17 @@ export const settings = (input: SettingsInput | Settings = {}): Settings => {
 }
 
 /**
- * The state of a circuit: one of the three automatic ones, or `isolated` while
- * an operator holds it open.
+ * What an override does: refuse every call, admit every call and count none of
+ * them, or refuse none while the circuit moves as if it did.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Mode = circuit.Mode
+
+/**
+ * The state of a circuit: one of the three automatic ones, or the mode of the
+ * strongest override that an operator has laid over it.
  *
  * @category models
  * @since 0.1.0
@@ -181,8 +221,14 @@ export interface Snapshot {
   readonly state: State
   /** Counts the transitions. */
   readonly version: number
-  /** Failures in a row while closed, those that opened it while open, failed probes while half-open. */
+  /**
+   * What speaks against the dependency: while closed, failures in a row or the
+   * most that a window of its trip policy counts; while open, what opened it;
+   * while half-open, failed probes.
+   */
   readonly failureCount: number
+  /** What each trip policy counts while closed; empty in other states. */
+  readonly window: ReadonlyArray<Figures>
   readonly settings: Settings
   readonly counters: Counters
   /** Time spent in each state since the circuit was made. */
@@ -191,11 +237,27 @@ export interface Snapshot {
   readonly retryAfter: Option.Option<Duration.Duration>
   /** Wall time of the latest failure that counted, in milliseconds since 1970. For display. */
   readonly lastFailureTime: Option.Option<number>
-  readonly isolation: Option.Option<{
+  /** What operators have laid over the circuit, the strongest first. */
+  readonly overrides: ReadonlyArray<{
+    readonly mode: Mode
     readonly reason: string
     readonly actor: string | undefined
     readonly expiresIn: Option.Option<Duration.Duration>
   }>
+}
+
+/**
+ * What one trip policy counts at one moment.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Figures {
+  readonly policy: TripPolicy
+  /** Calls in its window, with those in flight that are already too slow. */
+  readonly calls: number
+  /** Those that speak against the dependency: failures, or slow calls. */
+  readonly counted: number
 }
 
 /**
@@ -210,6 +272,7 @@ export interface Facts {
   /** As in a snapshot. */
   readonly failureCount: number
   readonly failureThreshold: number
+  readonly tripPolicy: TripPolicy
   /** Time in this state so far, in milliseconds. */
   readonly since: number
   /** Time until the next probe, in milliseconds: exact while open, an upper bound while half-open. */
@@ -218,17 +281,25 @@ export interface Facts {
 }
 
 /**
- * What an operator says when holding a circuit open.
+ * What an operator says when laying an override over a circuit.
  *
  * @category models
  * @since 0.1.0
  */
-export interface IsolateOptions {
+export interface OverrideOptions {
   readonly reason: string
   readonly actor?: string | undefined
-  /** The isolation ends by itself after this time. Default: only `close` or `reset` ends it. */
+  /** It ends by itself after this time, 1 ms to 30 days. Default: only `release`, `close` or `reset` ends it. */
   readonly expiresIn?: Duration.Input | undefined
 }
+
+const OverrideTimes = /*#__PURE__*/ Schema.Struct({
+  expiresIn: Schema.optionalKey(Settings_.duration({ minimum: "1 milli", maximum: "30 days" }))
+})
+
+const TripTimes = /*#__PURE__*/ Schema.Struct({
+  openFor: Schema.optionalKey(Settings_.duration({ minimum: "1 milli", maximum: "1 day" }))
+})
 
 /**
  * What an operator says when opening a circuit.
@@ -237,7 +308,7 @@ export interface IsolateOptions {
  * @since 0.1.0
  */
 export interface TripOptions {
-  /** Time until the circuit probes. Default: its own open time. */
+  /** Time until the circuit probes, 1 ms to 1 day. Default: its own open time. */
   readonly openFor?: Duration.Input | undefined
 }
 
@@ -269,7 +340,31 @@ interface Shared {
   readonly events: Sink
   /** The tuning in force, for reads and commands. */
   readonly tuning: Tuning
+  readonly keeper: KeeperService | undefined
 }
+
+/**
+ * Who remembers circuits beyond the life of the program.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KeeperService {
+  /** How a circuit that is new begins; `undefined`: closed. @internal */
+  readonly recall: (operation: string, key: string | undefined) => circuit.Machine | undefined
+  /** A circuit has moved, or an operator did something to it. Must not throw. */
+  readonly onMoved: (circuit: Circuit) => void
+}
+
+/**
+ * The keeper in force. A breaker reads it once, when it is made. Default none.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const Keeper = /*#__PURE__*/ Context.Reference<KeeperService | undefined>("breakwater/CircuitBreaker/Keeper", {
+  defaultValue: () => undefined
+})
 
 /**
  * One circuit.
@@ -304,6 +399,10 @@ export class Circuit {
     this.cell = Ref.makeUnsafe(machine.initial).ref
   }
 
+  get operation(): string {
+    return this.shared.operation
+  }
+
   /** `operation`, or `operation:key`. */
   get name(): string {
     return this.key === undefined ? this.shared.operation : `${this.shared.operation}:${this.key}`
@@ -323,28 +422,47 @@ export class Circuit {
     return this.inFlight === 0 && machine.isAtRest(this.cell.current, now)
   }
 
-  /** A circuit that is closed and idle may go for its few failures only if no other may. @internal */
+  /** An idle circuit whose next call would be admitted anyway may go only if no other may. @internal */
   mayForget(now: number): boolean | "last" {
-    return this.isAtRest(now) || (this.inFlight === 0 && machine.isTimeless(this.cell.current) && "last")
+    return this.isAtRest(now) || (this.inFlight === 0 && machine.isWaiting(this.cell.current, now) && "last")
+  }
+
+  /** What the circuit would have to remember. @internal */
+  get machineUnsafe(): circuit.Machine {
+    return this.cell.current
+  }
+
+  /** Begins with what is remembered of it. @internal */
+  recallUnsafe(remembered: circuit.Machine): void {
+    this.set(remembered)
   }
 
   private set(next: circuit.Machine): void {
     this.cell.current = next
   }
 
+  /** A window belongs to one policy: where the call's or that in force has one, the latter decides. */
+  private settingsOf(tuning: Tuning): circuit.Settings {
+    const inForce = this.shared.tuning
+    return tuning === inForce || (isConsecutive(tuning) && isConsecutive(inForce)) ? tuning.machine : inForce.machine
+  }
+
   /** Milliseconds in each state, while the one in force is `state`. */
   private timeIn(state: State, now: number): Record<State, number> {
-    const spent = this.spent ?? { closed: 0, open: 0, half_open: 0, isolated: 0 }
+    const spent = this.spent ?? nothingSpent
     return { ...spent, [state]: spent[state] + now - this.stateSince }
   }
 
   /** Admits a call, or says why not. @internal */
   admitUnsafe(tuning: Tuning, moment: Moment.Moment): circuit.Token | CircuitRejection {
     const self = this.cell.current
-    const now = machine.isTimeless(self) ? NaN : moment.now
-    const [admission, moves, next] = machine.admit(tuning.machine, self, now)
+    const settings = this.settingsOf(tuning)
+    const isTimeless = machine.isTimeless(settings, self)
+    const now = isTimeless ? NaN : moment.now
+    const draw = !isTimeless && machine.isRamping(self) ? moment.draw() : 0
+    const [admission, moves, next] = machine.admit(settings, self, now, draw)
     this.set(next)
-    if (moves.length > 0) this.announce(moves, moment.clock, now)
+    if (moves.length > 0) this.announce(moves, moment.clock)
     if (admission._tag === "Admitted") {
       this.admitted++
       return admission.token
@@ -363,8 +481,9 @@ export class Circuit {
   ): void {
     const self = this.cell.current
     const tag = outcome === undefined ? "Ignored" : outcome._tag
-    const now = tag === "Success" && machine.isTimeless(self) ? NaN : moment.read()
-    const [recorded, moves, next] = machine.record(tuning.machine, self, now, token, tag)
+    const settings = this.settingsOf(tuning)
+    const now = tag === "Success" && machine.isTimeless(settings, self) ? NaN : moment.read()
+    const [recorded, moves, next] = machine.record(settings, self, now, token, tag, retryAfterOf(outcome))
     this.set(next)
     if (recorded === "stale") this.stale++
     else if (outcome === undefined) this.interrupted++
@@ -374,7 +493,7 @@ export class Circuit {
       this.failed++
       this.lastFailureTime = moment.clock.currentTimeMillisUnsafe()
     }
-    if (moves.length > 0) this.announce(moves, moment.clock, now, exit)
+    if (moves.length > 0) this.announce(moves, moment.clock, exit)
   }
 
   /** The circuit now. Counts probes that have lapsed. */
@@ -387,17 +506,18 @@ export class Circuit {
     const now = Monotonic.now(clock)
     const [moves, current] = machine.advance(this.shared.tuning.machine, this.cell.current, now)
     this.set(current)
-    if (moves.length > 0) this.announce(moves, clock, now)
-    const { automatic, isolation } = current
-    const { closed, half_open, isolated, open } = this.timeIn(machine.state(current), now)
+    if (moves.length > 0) this.announce(moves, clock)
+    const { automatic, overrides = [] } = current
+    const { settings } = this.shared.tuning
     return {
       name: this.name,
       operation: this.shared.operation,
       key: this.key,
       state: machine.state(current),
       version: current.version,
-      failureCount: machine.failures(current),
-      settings: this.shared.tuning.settings,
+      failureCount: machine.failures(current, now),
+      window: automatic._tag === "closed" ? figuresOf(this.shared.tuning, automatic.window, now) : [],
+      settings,
       counters: {
         admitted: this.admitted,
         rejected: this.rejected,
@@ -411,16 +531,12 @@ export class Circuit {
         halfOpened: this.halfOpened,
         closed: this.closed
       },
-      timeIn: {
-        closed: Duration.millis(closed),
-        open: Duration.millis(open),
-        half_open: Duration.millis(half_open),
-        isolated: Duration.millis(isolated)
-      },
+      timeIn: Record.map(this.timeIn(machine.state(current), now), (millis) => Duration.millis(millis)),
       retryAfter:
         automatic._tag === "closed" ? Option.none() : Option.some(wholeMillis(machine.untilProbe(current, now))),
       lastFailureTime: Option.fromUndefinedOr(this.lastFailureTime),
-      isolation: Option.map(Option.fromUndefinedOr(isolation), ({ actor, reason, until }) => ({
+      overrides: overrides.map(({ actor, mode, reason, until }) => ({
+        mode,
         reason,
         actor,
         expiresIn: until === Infinity ? Option.none() : Option.some(wholeMillis(until - now))
@@ -434,37 +550,67 @@ export class Circuit {
     return {
       state: machine.state(self),
       version: self.version,
-      failureCount: machine.failures(self),
+      failureCount: machine.failures(self, now),
       failureThreshold: this.shared.tuning.settings.failureThreshold,
+      tripPolicy: policyOf(this.shared.tuning.settings),
       since: now - self.automatic.since,
       untilProbe: machine.untilProbe(self, now),
-      isolatedBecause: self.isolation?.reason
+      isolatedBecause: machine.state(self) === "isolated" ? self.overrides?.[0].reason : undefined
     }
   }
 
-  /** Holds the circuit open until it is closed, or until the isolation expires. */
-  isolate(options: IsolateOptions): Effect.Effect<void> {
+  /** Holds the circuit open, whatever its state. Throws `InvalidSettings`. */
+  isolate(options: OverrideOptions): Effect.Effect<void> {
+    return this.override("isolated", options)
+  }
+
+  /** Admits every call and counts none of them in the circuit. Throws `InvalidSettings`. */
+  disable(options: OverrideOptions): Effect.Effect<void> {
+    return this.override("disabled", options)
+  }
+
+  /** Refuses nothing, and lets the circuit move as if it did. Throws `InvalidSettings`. */
+  metricsOnly(options: OverrideOptions): Effect.Effect<void> {
+    return this.override("metrics_only", options)
+  }
+
+  private override(mode: Mode, { actor, expiresIn, reason }: OverrideOptions): Effect.Effect<void> {
+    const times = Settings_.make<typeof OverrideTimes.Type, Pick<OverrideOptions, "expiresIn">>(OverrideTimes, {
+      settings: "Circuit",
+      input: { expiresIn },
+      durations: ["expiresIn"]
+    })
+    const millis = times.expiresIn === undefined ? Infinity : Duration.toMillis(times.expiresIn)
     return this.command((settings, self, now) =>
-      machine.isolate(settings, self, now, {
-        reason: options.reason,
-        actor: options.actor,
-        until: options.expiresIn === undefined ? Infinity : now + Duration.toMillis(options.expiresIn)
-      })
+      machine.override(settings, self, now, { mode, reason, actor, until: now + millis })
     )
   }
 
-  /** Opens the circuit, or opens it anew. It probes after the open time, as always. An isolation stays. */
-  trip(options: TripOptions = {}): Effect.Effect<void> {
-    const openMillis = options.openFor === undefined ? undefined : Duration.toMillis(options.openFor)
+  /** Ends an override before its time; what the circuit does by itself goes on. */
+  release(mode: Mode): Effect.Effect<void> {
+    return this.command((settings, self, now) => machine.release(settings, self, now, mode))
+  }
+
+  /**
+   * Opens the circuit, or opens it anew. It probes after the open time, as
+   * always. Overrides stay. Throws `InvalidSettings`.
+   */
+  trip({ openFor }: TripOptions = {}): Effect.Effect<void> {
+    const times = Settings_.make<typeof TripTimes.Type, TripOptions>(TripTimes, {
+      settings: "Circuit",
+      input: { openFor },
+      durations: ["openFor"]
+    })
+    const openMillis = times.openFor === undefined ? undefined : Duration.toMillis(times.openFor)
     return this.command((settings, self, now) => machine.trip(settings, self, now, { openMillis }))
   }
 
-  /** Closes the circuit and ends an isolation. The memory of earlier openings stays. */
+  /** Closes the circuit and ends every override. The memory of earlier openings stays. */
   get close(): Effect.Effect<void> {
     return this.command((settings, self, now) => machine.close(settings, self, now, { forget: false }))
   }
 
-  /** Closes the circuit, ends an isolation, and forgets earlier openings and the last failure. Counters stay. */
+  /** Closes the circuit, ends every override, and forgets earlier openings and the last failure. Counters stay. */
   get reset(): Effect.Effect<void> {
     return this.command((settings, self, now) => {
       this.lastFailureTime = undefined
@@ -493,34 +639,26 @@ export class Circuit {
       const now = Monotonic.now(clock)
       const [, moves, next] = step(this.shared.tuning.machine, this.cell.current, now)
       this.set(next)
-      this.announce(moves, clock, now)
+      this.announce(moves, clock)
+      if (moves.length === 0) this.shared.keeper?.onMoved(this)
     })
   }
 
-  private announce(
-    moves: ReadonlyArray<circuit.Move>,
-    clock: Clock.Clock,
-    now: number,
-    exit?: Exit.Exit<unknown, unknown>
-  ): void {
+  private announce(moves: ReadonlyArray<circuit.Move>, clock: Clock.Clock, exit?: Exit.Exit<unknown, unknown>): void {
     for (const move of moves) {
       if (move._tag !== "ProbeLapsed") {
-        this.spent = this.timeIn(move.from, now)
-        this.stateSince = now
+        this.spent = this.timeIn(move.from, move.at)
+        this.stateSince = move.at
       }
       if (move._tag === "Opened") this.opened++
       else if (move._tag === "HalfOpened") this.halfOpened++
       else if (move._tag === "Closed") this.closed++
-      if (this.shared.events.isActive()) this.publish(move, clock, now, exit)
+      if (this.shared.events.isActive()) this.publish(move, clock, exit)
     }
+    if (moves.length > 0) this.shared.keeper?.onMoved(this)
   }
 
-  private publish(
-    move: circuit.Move,
-    clock: Clock.Clock,
-    now: number,
-    exit: Exit.Exit<unknown, unknown> | undefined
-  ): void {
+  private publish(move: circuit.Move, clock: Clock.Clock, exit: Exit.Exit<unknown, unknown> | undefined): void {
     const { publishUnsafe } = this.shared.events
     const { from, version } = move
     const common = { operation: this.shared.operation, key: this.key, at: timestamp(clock), version, from }
@@ -538,22 +676,54 @@ export class Circuit {
         return publishUnsafe({ _tag: "CircuitHalfOpened", ...common })
       case "Closed":
         return publishUnsafe({ _tag: "CircuitClosed", ...common, because: move.because })
-      case "Isolated": {
-        const { actor, reason, until } = move.isolation
+      case "Overridden": {
+        const { actor, mode, reason, until } = move.override
         return publishUnsafe({
-          _tag: "CircuitIsolated",
+          _tag: "CircuitOverridden",
           ...common,
+          mode,
           reason,
           actor,
-          expiresIn: until === Infinity ? undefined : Duration.millis(until - now)
+          expiresIn: until === Infinity ? undefined : Duration.millis(until - move.at)
         })
       }
-      case "IsolationEnded":
-        return publishUnsafe({ _tag: "CircuitIsolationEnded", ...common, to: move.to })
+      case "OverrideEnded":
+        return publishUnsafe({ _tag: "CircuitOverrideEnded", ...common, mode: move.mode, to: move.to })
       case "ProbeLapsed":
         return publishUnsafe({ _tag: "ProbeLapsed", ...common, overdue: Duration.millis(move.overdueMillis) })
     }
   }
+}
+
+const nothingSpent: Record<State, number> = {
+  closed: 0,
+  open: 0,
+  half_open: 0,
+  isolated: 0,
+  disabled: 0,
+  metrics_only: 0
+}
+
+const retryAfterOf = (outcome: Outcome.Outcome | undefined): number =>
+  outcome?._tag === "Failure" && outcome.retryAfter !== undefined ? Duration.toMillis(outcome.retryAfter) : 0
+
+const isConsecutive = ({ machine }: Tuning): boolean => machine.tripPolicy._tag === "Consecutive"
+
+const policyOf = ({ failureThreshold, tripPolicy }: Settings): TripPolicy =>
+  tripPolicy ?? { _tag: "Consecutive", failures: failureThreshold }
+
+const figuresOf = (
+  { machine: { tripPolicy }, settings }: Tuning,
+  window: machinePolicy.Window,
+  now: number
+): ReadonlyArray<Figures> => {
+  const policies = policiesOf(policyOf(settings))
+  const failures = typeof window === "number" ? window : 0
+  const found =
+    tripPolicy._tag === "Consecutive"
+      ? [{ calls: failures, counted: failures }]
+      : tripWindow.figures(tripWindow.under(tripPolicy, window), now)
+  return policies.map((policy, i) => ({ policy, ...found[i]! }))
 }
 
 // Rounded up, so that whoever waits exactly that long is not too early.
@@ -564,12 +734,14 @@ const reasonOf = (
 ): CircuitOpen | CircuitHalfOpen | CircuitIsolated => {
   if (admission._tag === "Isolated") {
     return new CircuitIsolated({
-      because: admission.isolation.reason,
+      because: admission.override.reason,
       retryAfter: admission.retryAfterMillis === Infinity ? undefined : wholeMillis(admission.retryAfterMillis)
     })
   }
   const retryAfter = wholeMillis(admission.retryAfterMillis)
-  return admission.state === "open" ? new CircuitOpen({ retryAfter }) : new CircuitHalfOpen({ retryAfter })
+  return admission.state === "open"
+    ? new CircuitOpen({ retryAfter })
+    : new CircuitHalfOpen({ retryAfter, because: admission.state === "closed" ? "slow_start" : "probing" })
 }
 
 /**
@@ -667,13 +839,7 @@ export class Circuits {
   private overflow: Circuit | undefined = undefined
 
   /** @internal */
-  constructor(options: {
-    readonly operation: string
-    readonly tuning: Tuning
-    readonly events: Sink
-    readonly maxKeys: number | undefined
-    readonly now: number
-  }) {
+  constructor(options: CircuitsOptions) {
     this.operation = options.operation
     this.current = options.tuning
     this.events = options.events
@@ -691,16 +857,28 @@ export class Circuits {
     this.current = tuning
   }
 
+  /** Who remembers the circuits. */
+  get keeper(): KeeperService | undefined {
+    return undefined
+  }
+
+  /** Lets a new circuit begin with what is remembered of it. */
+  protected recall(circuit: Circuit): Circuit {
+    const remembered = this.keeper?.recall(this.operation, circuit.key)
+    if (remembered !== undefined) circuit.recallUnsafe(remembered)
+    return circuit
+  }
+
   /** The circuit of a key, made if it is new. @internal */
   ofUnsafe(key: string | undefined, moment: Moment.Moment): Circuit {
     if (key === undefined) return this.unkeyed
     this.keyed ??= new BoundedMap(this.maxKeys, (circuit, now) => circuit.mayForget(now))
     const known = this.keyed.get(key)
     if (known !== undefined) return known
-    const added = new Circuit(this, key, moment.now)
+    const added = this.recall(new Circuit(this, key, moment.now))
     if (this.keyed.add(key, added, moment.now)) return added
     // Full of circuits that must stay: what is left over is protected together.
-    this.overflow ??= new Circuit(this, overflowKey, moment.now)
+    this.overflow ??= this.recall(new Circuit(this, overflowKey, moment.now))
     return this.overflow
   }
 
@@ -780,6 +958,33 @@ const overflowKey = "(overflow)"
 
 const isToken = (admission: circuit.Token | ResilienceError): admission is circuit.Token => "generation" in admission
 
+interface CircuitsOptions {
+  readonly operation: string
+  readonly tuning: Tuning
+  readonly events: Sink
+  readonly maxKeys: number | undefined
+  readonly now: number
+}
+
+/** A class of its own, so that circuits which nobody keeps carry nothing for it. */
+class KeptCircuits extends Circuits {
+  private readonly keptBy: KeeperService
+
+  constructor(options: CircuitsOptions, keeper: KeeperService) {
+    super(options)
+    this.keptBy = keeper
+    this.recall(this.findUnsafe(undefined)!)
+  }
+
+  override get keeper(): KeeperService {
+    return this.keptBy
+  }
+}
+
+/** The circuits of an operation. @internal */
+export const makeCircuits = (options: CircuitsOptions, keeper: KeeperService | undefined): Circuits =>
+  keeper === undefined ? new Circuits(options) : new KeptCircuits(options, keeper)
+
 /**
  * Prepares checked settings.
  *
@@ -789,22 +994,69 @@ const isToken = (admission: circuit.Token | ResilienceError): admission is circu
 export const tune = (settings: Settings, openSchedule?: Schedule.Schedule<unknown, number>): Tuning => ({
   settings,
   machine: {
-    tripPolicy: { _tag: "Consecutive", failures: settings.failureThreshold },
+    tripPolicy: compile(policyOf(settings)),
     openMillis: openMillisOf(settings.openDuration, openSchedule),
     probes: settings.halfOpenMaxCalls,
     successThreshold: settings.successThreshold ?? settings.halfOpenMaxCalls,
-    probeMillis: settings.probeTimeout === undefined ? undefined : Duration.toMillis(settings.probeTimeout)
+    probeMillis: settings.probeTimeout === undefined ? undefined : Duration.toMillis(settings.probeTimeout),
+    more: moreOf(settings)
   }
+})
+
+const moreOf = (settings: Settings): circuit.More => {
+  const { maxRetryAfter, rampUp, tripPolicy } = settings
+  if (maxRetryAfter === undefined && rampUp === undefined && tripPolicy === undefined) return circuit.plain
+  const slow = policiesOf(policyOf(settings)).flatMap((policy) =>
+    policy._tag === "SlowCalls" ? [Duration.toMillis(policy.threshold)] : []
+  )
+  return {
+    maxRetryAfterMillis:
+      maxRetryAfter === undefined ? circuit.plain.maxRetryAfterMillis : Duration.toMillis(maxRetryAfter),
+    rampMillis: rampUp === undefined ? 0 : Duration.toMillis(rampUp),
+    slowMillis: Math.min(Infinity, ...slow)
+  }
+}
+
+const policiesOf = (policy: TripPolicy): ReadonlyArray<Single> => (policy._tag === "AnyOf" ? policy.policies : [policy])
+
+const compile = (policy: TripPolicy): machinePolicy.TripPolicy =>
+  policy._tag === "Consecutive" ? policy : { _tag: "Windowed", rules: policiesOf(policy).map(ruleOf) }
+
+/** Calls that a window must hold before it trips, unless its settings say otherwise. */
+const enoughCalls = 10
+
+const ruleOf = (policy: Single): tripWindow.Rule => {
+  switch (policy._tag) {
+    case "Consecutive":
+      return { _tag: "Streak", failures: policy.failures }
+    case "FailuresIn":
+      return { _tag: "FailuresIn", count: policy.count, millis: Duration.toMillis(policy.duration) }
+    case "SlowCalls":
+      return rateOf(policy, policy.window, Duration.toMillis(policy.threshold))
+    case "CountWindow":
+    case "TimeWindow":
+      return rateOf(policy, policy, undefined)
+  }
+}
+
+const rateOf = (
+  { minimumCalls, rate }: { readonly minimumCalls?: number; readonly rate: number },
+  window: Window,
+  slowMillis: number | undefined
+): tripWindow.Rule => ({
+  _tag: "Rate",
+  slowMillis,
+  rate,
+  minimumCalls: minimumCalls ?? Math.min(enoughCalls, "size" in window ? window.size : Infinity),
+  span:
+    "size" in window
+      ? { _tag: "Count", size: window.size }
+      : { _tag: "Time", millis: Duration.toMillis(window.duration), buckets: window.buckets }
 })
 
 /** Steps of a schedule that are told apart; later openings last as long as the last of them. */
 const maxSteps = 64
 
-/**
- * The open time of the n-th opening in a row. A schedule is stepped through as
- * if each open time had passed, so that `Schedule.upTo` measures time spent
- * open. What it draws by chance is drawn once for each n.
- */
 // Many circuits stay open for the same time: one function does for all of them.
 const always = new BoundedMap<number, () => number>(64, () => true)
 
@@ -816,6 +1068,11 @@ const alwaysMillis = (millis: number): (() => number) => {
   return made
 }
 
+/**
+ * The open time of the n-th opening in a row. A schedule is stepped through as
+ * if each open time had passed, so that `Schedule.upTo` measures time spent
+ * open. What it draws by chance is drawn once for each n.
+ */
 const openMillisOf = (
   openDuration: Duration.Duration,
   schedule: Schedule.Schedule<unknown, number> | undefined
@@ -852,9 +1109,12 @@ export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Servic
       findings: [{ path: "maxKeys", value: maxKeys, rule: `expected an integer from 1 to 1000000, got ${maxKeys}` }]
     })
   }
-  return Effect.zipWith(ResilienceEvents, Clock.Clock, (events, clock) =>
-    service(new Circuits({ operation, tuning, events, maxKeys, now: Monotonic.now(clock) }), rules)
-  )
+  return Effect.withFiber((fiber) => {
+    const events = fiber.getRef(ResilienceEvents)
+    const now = Monotonic.now(fiber.getRef(Clock.Clock))
+    const circuits = makeCircuits({ operation, tuning, events, maxKeys, now }, fiber.getRef(Keeper))
+    return Effect.succeed(service(circuits, rules))
+  })
 }
 
 const service = (circuits: Circuits, rules: ReadonlyArray<Errors.Rule> | undefined): CircuitBreaker["Service"] => ({

@@ -16,11 +16,15 @@ const event = <const Tag extends string, const Fields extends Schema.Struct.Fiel
     ...fields
   })
 
+const overrideMode = Schema.Literals(["isolated", "disabled", "metrics_only"])
+
+const circuitState = Schema.Literals(["closed", "open", "half_open", ...overrideMode.literals])
+
 const circuitEvent = <const Tag extends string, const Fields extends Schema.Struct.Fields>(tag: Tag, fields: Fields) =>
   event(tag, {
     /** Counts the transitions of this circuit. */
     version: Schema.Int,
-    from: Schema.Literals(["closed", "open", "half_open", "isolated"]),
+    from: circuitState,
     ...fields
   })
 
@@ -61,22 +65,25 @@ export const ResilienceEvent = Schema.Union([
   /** A timed out attempt did not end at once: `abandoned` of them are still ending. */
   event("AttemptAbandoned", { abandoned: Schema.Int }),
   circuitEvent("CircuitOpened", {
-    because: Schema.Literals(["failures", "probe_failed", "probe_lapsed", "operator"]),
-    /** Failures that led to it. */
+    /** `relapsed`: a call failed during the slow start. */
+    because: Schema.Literals(["failures", "slow_calls", "relapsed", "probe_failed", "probe_lapsed", "operator"]),
+    /** Failures that led to it, or slow calls. */
     failures: Schema.Int,
-    /** The error of the latest of them; none for a probe that lapsed, and none if an operator opened it. */
+    /** The error of the call that opened it, if one did and failed. */
     error: Schema.optional(Schema.String),
     openFor: Schema.DurationFromString
   }),
   circuitEvent("CircuitHalfOpened", {}),
   circuitEvent("CircuitClosed", { because: Schema.Literals(["probes_succeeded", "operator"]) }),
-  circuitEvent("CircuitIsolated", {
+  /** An operator laid an override over the circuit. */
+  circuitEvent("CircuitOverridden", {
+    mode: overrideMode,
     reason: Schema.String,
     actor: Schema.optional(Schema.String),
     expiresIn: Schema.optional(Schema.DurationFromString)
   }),
-  /** An isolation ended by itself; `to` is the state that was underneath. */
-  circuitEvent("CircuitIsolationEnded", { to: Schema.Literals(["closed", "open", "half_open"]) }),
+  /** An override ended by itself, or an operator ended it alone; `to` is the state that was underneath. */
+  circuitEvent("CircuitOverrideEnded", { mode: overrideMode, to: circuitState }),
   /** A probe did not answer in time and counts as failed. */
   event("ProbeLapsed", { overdue: Schema.DurationFromString }),
   /** The caller got the fallback's answer. */

@@ -11,6 +11,7 @@
  */
 import * as Clock from "effect/Clock"
 import type * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
 import * as Deadline from "./Deadline.ts"
 import type * as Errors from "./Classification.ts"
 import * as Monotonic from "./Monotonic.ts"
@@ -65,6 +66,11 @@ export class Moment {
   /** Reads the clock again. */
   read(): number {
     return (this.reading = Monotonic.now(this.clock))
+  }
+
+  /** A number from 0 to below 1, by chance. */
+  draw(): number {
+    return this.fiber.getRef(Random.Random).nextDoubleUnsafe()
   }
 
   /** The deadline of the call. */

@@ -16,12 +16,14 @@ import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import type * as Coalesce from "./Coalesce.ts"
 import * as Decision from "./Decision.ts"
 import * as Errors from "./Classification.ts"
 import type * as latency from "./internal/latency.ts"
 import { LatencyRecorder } from "./internal/latency.ts"
 import type { Moment } from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
+import type * as Policy from "./Policy.ts"
 import type * as Preset from "./Preset.ts"
 import { isResilienceError, type Reason, type ResilienceError, type TimeoutExceeded } from "./ResilienceError.ts"
 import type { ResilienceEvent } from "./EventSchema.ts"
@@ -90,7 +92,19 @@ export interface Snapshot {
   readonly lastSuccess: Option.Option<number>
   readonly lastFailure: Option.Option<number>
   readonly circuits: ReadonlyArray<CircuitBreaker.Snapshot>
+  /** Runs that calls share; `None` while no call asked for it. */
+  readonly coalesce: Option.Option<Coalesce.Snapshot>
 }
+
+/**
+ * Started policies by where they stand, each with the settings in force.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Policies = Partial<
+  Record<Policy.Slot, { readonly settings: Policy.Startable; readonly running: Policy.Running<never, unknown> }>
+>
 
 /** What a call says about itself at its end. */
 interface Ended {
@@ -118,6 +132,9 @@ export class Operation {
   private resolved: Preset.Resolved
   /** `undefined` while no strategy of the operation had a circuit breaker. */
   circuits: CircuitBreaker.Circuits | undefined
+  /** The policies that a strategy of the operation has started. */
+  policies: Policies | undefined = undefined
+  private flights: Coalesce.Flights | undefined = undefined
   private readonly events: Sink
   private readonly decisionOptions: Decision.Options
   private calls = 0
@@ -158,6 +175,11 @@ export class Operation {
     return this.resolved.source
   }
 
+  /** The runs that calls of the operation share. @internal */
+  flightsUnsafe({ startUnsafe }: Coalesce.By): Coalesce.Flights {
+    return (this.flights ??= startUnsafe())
+  }
+
   /** Changes the strategy in force. @internal */
   retuneUnsafe(resolved: Preset.Resolved): void {
     this.resolved = resolved
@@ -178,6 +200,8 @@ export class Operation {
       if (this.isSampled()) this.decide("succeeded", undefined, startedAt, call, moment)
     } else if (Cause.hasInterruptsOnly(exit.cause)) {
       this.interrupted++
+      // It may have happened in the middle of a pause.
+      moment.read()
       if (this.isSampled()) this.decide("interrupted", undefined, startedAt, call, moment)
       return
     } else {
@@ -344,7 +368,9 @@ export class Operation {
     return (
       this.inFlight === 0 &&
       this.abandoned === 0 &&
-      (this.circuits === undefined || this.circuits.allUnsafe().every((circuit) => circuit.isAtRest(now)))
+      this.flights?.isAtRest !== false &&
+      (this.circuits === undefined || this.circuits.allUnsafe().every((circuit) => circuit.isAtRest(now))) &&
+      (this.policies === undefined || Object.values(this.policies).every(({ running }) => running.isAtRest(now)))
     )
   }
 
@@ -385,7 +411,8 @@ export class Operation {
       recent: { callLatency: calls.recent, attemptLatency: attempts.recent },
       lastSuccess: wallOf(this.lastSuccess),
       lastFailure: wallOf(this.lastFailure),
-      circuits: (this.circuits?.allUnsafe() ?? []).map((circuit) => circuit.snapshotUnsafe(clock))
+      circuits: (this.circuits?.allUnsafe() ?? []).map((circuit) => circuit.snapshotUnsafe(clock)),
+      coalesce: Option.map(Option.fromUndefinedOr(this.flights), (flights) => flights.snapshotUnsafe())
     }
   }
 }

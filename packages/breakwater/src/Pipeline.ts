@@ -10,8 +10,10 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as Errors from "./Classification.ts"
+import type * as Coalesce from "./Coalesce.ts"
 import * as Moment from "./Moment.ts"
 import type { Operation } from "./Operation.ts"
+import type * as Policy from "./Policy.ts"
 import { isResilienceError, type ResilienceError } from "./ResilienceError.ts"
 import * as Retry from "./Retry.ts"
 import type * as Strategy from "./Strategy.ts"
@@ -35,6 +37,7 @@ export type FallbackOn = "failures" | "rejections" | "all"
  */
 export interface Call {
   readonly key?: string | undefined
+  readonly coalesce?: Coalesce.By | undefined
   readonly classify?: Errors.Rule | undefined
   readonly fallback?: ((error: never) => Effect.Effect<unknown, unknown, unknown>) | undefined
   readonly fallbackOn?: FallbackOn | undefined
@@ -49,6 +52,8 @@ export interface Call {
 export interface Pipeline {
   /** `undefined`: the strategy has no circuit breaker. */
   readonly tuning: CircuitBreaker.Tuning | undefined
+  /** The policies that an operation has to have started before `run`. */
+  readonly started: ReadonlyArray<readonly [Policy.Slot, Policy.Startable]>
   /** Guards one run of an effect. */
   readonly run: <A, E, R>(
     self: Effect.Effect<A, E, R>,
@@ -72,16 +77,31 @@ export const make = (
   const attemptMillis = settings.timeout ? Duration.toMillis(settings.timeout.attempt) : undefined
   const totalMillis = settings.timeout ? Duration.toMillis(settings.timeout.total) : undefined
 
-  return {
+  const started = slots.flatMap((slot) => {
+    const policy = settings[slot]
+    return policy === false ? [] : [[slot, policy] as const]
+  })
+  const isAdmitted = settings.admission !== false
+  const inner = started.flatMap(([slot]) => (slot === "admission" ? [] : [slot]))
+
+  const pipeline: Pipeline = {
     tuning,
+    started,
     // What comes later stands further out.
     //
     // - The attempt timeout stands inside the circuit: a slow attempt is a
     //   failure of the dependency.
+    // - The quota is the dependency's own limit, which each attempt uses up. An
+    //   attempt waits for it with its place in the bulkhead and without a limit of
+    //   its own running.
+    // - The bulkhead stands inside the circuit, whose open state spares the queue;
+    //   what it refuses is no failure of the dependency.
     // - The circuit sees attempts and stands inside the retry, so that a storm of
     //   retries opens it; its rejections are never retried.
     // - The total timeout is the deadline of the call's moment: attempts are
     //   clipped to it, and no pause sleeps past it.
+    // - The admission limit stands outside of the retry: a call passes it once.
+    // - Calls that share a run share all of the above, and count as one call.
     // - The fallback stands outside of everything and has its own time.
     run: <A, E, R>(
       self: Effect.Effect<A, E, R>,
@@ -89,25 +109,53 @@ export const make = (
       call: Call,
       fiber: Fiber.Fiber<unknown, unknown>
     ) => {
+      if (call.coalesce !== undefined) return share(self, operation, call, call.coalesce, pipeline)
       const { name, circuits } = operation
       const { classify, fallback, key } = call
       const rules = classify === undefined ? strategyRules : [classify, ...strategyRules]
       const moment = totalMillis === undefined ? Moment.of(fiber) : Moment.within(fiber, totalMillis)
       const options = { operation: name, key, mode, rules, observer: operation }
+      const { policies } = operation
       let guarded: Effect.Effect<A, E | ResilienceError, R> = self
       if (attemptMillis !== undefined) guarded = Timeout.run(guarded, attemptMillis, options, moment)
       if (tracing !== undefined) guarded = tracing.attempt(guarded, { operation: name, key, strategy })
-      guarded =
-        circuits === undefined || tuning === undefined
-          ? countAttempts(guarded, operation, moment)
-          : circuits.run(guarded, tuning, options, moment)
+      if (inner.length > 0) {
+        guarded = countAttempts(guarded, operation, moment)
+        for (const slot of inner) guarded = policies![slot]!.running.run(guarded, options, moment)
+        if (circuits !== undefined && tuning !== undefined)
+          guarded = circuits.run(guarded, tuning, { ...options, observer: undefined }, moment)
+      } else {
+        guarded =
+          circuits === undefined || tuning === undefined
+            ? countAttempts(guarded, operation, moment)
+            : circuits.run(guarded, tuning, options, moment)
+      }
       if (retry) guarded = Retry.run(guarded, retry, options, moment)
+      if (isAdmitted) guarded = policies!.admission!.running.run(guarded, options, moment)
+      if (started.length > 0) guarded = arrive(guarded, operation, moment)
       if (tracing !== undefined) guarded = tracing.call(guarded, { operation: name, key, strategy })
       guarded = countCall(guarded, operation, options, moment)
       if (fallback !== undefined) guarded = fallBack(guarded, operation, call)
       return guarded
     }
   }
+  return pipeline
+}
+
+const share = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  operation: Operation,
+  call: Call,
+  coalesce: Coalesce.By,
+  pipeline: Pipeline
+): Effect.Effect<A, E | ResilienceError, R> => {
+  const alone = { ...call, coalesce: undefined, fallback: undefined }
+  // What one tenant may see is not for another.
+  const key = call.key === undefined ? coalesce.key : JSON.stringify([call.key, coalesce.key])
+  // Guarded by the fiber that runs it: the deadlines of its callers are none of its own.
+  const guarded = Effect.withFiber((fiber) => pipeline.run(self, operation, alone, fiber))
+  const shared = operation.flightsUnsafe(coalesce).run(guarded, key)
+  return call.fallback === undefined ? shared : fallBack(shared, operation, call)
 }
 
 /** The call is counted by its first attempt; here its end is watched. */
@@ -122,7 +170,21 @@ const countCall = <A, E, R>(
     return undefined
   })
 
-/** What the circuit does on the way, for a strategy that has none. */
+// From the inside out, as far as they stand next to each other.
+const slots = ["quota", "bulkhead", "admission"] as const satisfies ReadonlyArray<Policy.Slot>
+
+/** Counts a call that may be refused before its first attempt. */
+const arrive = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  operation: Operation,
+  moment: Moment.Moment
+): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    operation.onArrived(moment)
+    return self
+  })
+
+/** What the circuit does on the way, for a strategy that has none or that may refuse an attempt inside of it. */
 const countAttempts = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   operation: Operation,
@@ -153,7 +215,7 @@ const fallBack = <A, E, R>(self: Effect.Effect<A, E, R>, operation: Operation, c
     const answer = Effect.suspend(() => call.fallback!(failed.error as never)) as Effect.Effect<A, E, R>
     return answer.pipe(
       Effect.tap(() => ended(true)),
-      Effect.tapError(() => ended(false))
+      Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : ended(false)))
     )
   })
 

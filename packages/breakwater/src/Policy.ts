@@ -5,7 +5,30 @@
  * **Details**
  *
  * A policy's settings carry the function that starts it. Whoever composes
- * policies imports none of them, so a program bundles those it names.
+ * policies imports none of them, so a program bundles those it names, and may
+ * bring its own.
+ *
+ * **Example** (Counting who passes)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import { type Policy, Resilience, Strategy, withResilience } from "breakwater"
+ *
+ * let passed = 0
+ * const turnstile: Policy.Startable = {
+ *   startUnsafe: () => ({
+ *     run: (self) => Effect.andThen(Effect.sync(() => passed++), self),
+ *     retuneUnsafe: () => {},
+ *     isAtRest: () => true,
+ *     snapshotsUnsafe: () => [passed]
+ *   })
+ * }
+ *
+ * const program = Effect.succeed("in").pipe(withResilience(Strategy.make("door", { admission: turnstile })))
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Resilience.layer()))) // => "in"
+ * passed // => 1
+ * ```
  *
  * @since 0.1.0
  */
@@ -17,6 +40,16 @@ import type { Moment } from "./Moment.ts"
 import type { ResilienceError } from "./ResilienceError.ts"
 
 /**
+ * Where a started policy stands: `admission` outside of the retry, once for a
+ * call; `bulkhead` and, within it, `quota` inside of the circuit, for each
+ * attempt.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Slot = "admission" | "bulkhead" | "quota"
+
+/**
  * What a policy is started with.
  *
  * @category models
@@ -24,6 +57,7 @@ import type { ResilienceError } from "./ResilienceError.ts"
  */
 export interface Services {
   readonly operation: string
+  readonly slot: Slot
   readonly events: Sink
   /** Keys kept at most, 1 to 1,000,000. Default 10,000. */
   readonly maxKeys?: number | undefined
@@ -41,6 +75,24 @@ export interface Call {
   readonly key?: string | undefined
   readonly rules?: ReadonlyArray<Errors.Rule> | undefined
 }
+
+/**
+ * Settings that start their policy.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Startable<Snapshot = unknown> {
+  /** What it starts is retuned with settings of the same class only. */
+  startUnsafe(services: Services): Running<never, Snapshot>
+}
+
+/**
+ * @category guards
+ * @since 0.1.0
+ */
+export const isStartable = (u: unknown): u is Startable =>
+  typeof u === "object" && u !== null && "startUnsafe" in u && typeof u.startUnsafe === "function"
 
 /**
  * A policy that runs for one operation. Its state outlives the calls.

@@ -53,7 +53,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Stream from "effect/Stream"
-import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
+import type * as Coalesce from "./Coalesce.ts"
 import type * as Decision from "./Decision.ts"
 import * as Errors from "./Classification.ts"
 import type { Snapshot } from "./Operation.ts"
@@ -148,6 +149,7 @@ export class Resilience extends Context.Service<
           { preset, overlay, strategies: new Map(), isEnabled: true, retry: true, circuitBreaker: true },
           {
             events: sink,
+            keeper: yield* CircuitBreaker.Keeper,
             rules: yield* Errors.Rules,
             tracing: yield* Tracing.Current,
             decisions: { ...decisions, run: yield* runId },
@@ -229,18 +231,23 @@ export interface CallOptions {
   readonly operation?: string | undefined
   /** Splits the operation into circuits, for example by tenant or provider. */
   readonly key?: string | undefined
+  /**
+   * Shares one run between calls that are in flight at once, by a key that names
+   * all that the answer depends on: `Coalesce.by(text)`. They count as one call.
+   */
+  readonly coalesce?: Coalesce.By | undefined
   /** A rule for the errors of this call, asked before all others. */
   readonly classify?: Errors.Rule | undefined
 }
 
 /**
- * What a fallback is given.
+ * What a fallback is given. Rejections may also be those of a guard inside.
  *
  * @category utility types
  * @since 0.1.0
  */
 export type FallbackInput<E, R extends Reason, On extends Pipeline.FallbackOn> = On extends "rejections"
-  ? ResilienceError<R>
+  ? ResilienceError<R> | Extract<E, ResilienceError>
   : On extends "all"
     ? unknown
     : E | ResilienceError<R>

@@ -70,23 +70,31 @@ export class CircuitOpen {
 }
 
 /**
- * The circuit is probing and has no place for another call: it did not run.
+ * The circuit is probing, or starting slowly after it closed, and has no place
+ * for another call: it did not run.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class CircuitHalfOpen {
   readonly _tag = "CircuitHalfOpen"
-  /** Upper bound: the time until the oldest probe has to have answered. */
+  /** Upper bound: the time until the oldest probe has to have answered, or until the slow start is over. */
   readonly retryAfter: Duration.Duration
-  constructor(fields: { readonly retryAfter: Duration.Duration }) {
+  /** `probing`: all probes are under way. `slow_start`: the circuit has just closed and admits a growing share. */
+  readonly because: "probing" | "slow_start"
+  constructor(fields: {
+    readonly retryAfter: Duration.Duration
+    readonly because?: "probing" | "slow_start" | undefined
+  }) {
     this.retryAfter = fields.retryAfter
+    this.because = fields.because ?? "probing"
   }
   get isRetryable(): boolean {
     return false
   }
   get message(): string {
-    return `circuit half-open and probing${after(this.retryAfter)}`
+    const state = this.because === "probing" ? "half-open and probing" : "closed again and starting slowly"
+    return `circuit ${state}${after(this.retryAfter)}`
   }
 }
 

@@ -68,6 +68,7 @@ export type Start = string | { readonly name: string; readonly strategy: Strateg
  */
 export interface Options {
   readonly events: Sink
+  readonly keeper: CircuitBreaker.KeeperService | undefined
   /** Rules for the errors of all operations, asked after those of call and strategy. */
   readonly rules: ReadonlyArray<Errors.Rule>
   readonly tracing: Tracing.Tracing | undefined
@@ -164,6 +165,8 @@ export class Running {
     // This call's own strategy may have a circuit where the operation's has none.
     if (entry.circuits === undefined && pipeline.tuning !== undefined)
       entry.circuits = this.circuitsOf(entry.name, pipeline, Monotonic.now(fiber.getRef(Clock.Clock)))
+    if (pipeline !== entry.pipeline && pipeline.started.length > 0)
+      this.startPolicies(entry, pipeline, false, Monotonic.now(fiber.getRef(Clock.Clock)))
     return this.current.isEnabled ? pipeline.run(self, entry, call, fiber) : self
   }
 
@@ -198,7 +201,10 @@ export class Running {
 
   private make(name: string, own: Own, now: number): Entry {
     const resolved = this.resolve(name, own)
-    return new Entry(name, own, resolved, this.circuitsOf(name, resolved.pipeline, now), this.changes, this.options)
+    const circuits = this.circuitsOf(name, resolved.pipeline, now)
+    const entry = new Entry(name, own, resolved, circuits, this.changes, this.options)
+    this.startPolicies(entry, resolved.pipeline, true, now)
+    return entry
   }
 
   private update(entry: Entry, now: number): void {
@@ -208,6 +214,23 @@ export class Running {
     entry.retuneUnsafe({ source, strategy })
     if (entry.circuits === undefined) entry.circuits = this.circuitsOf(entry.name, pipeline, now)
     else if (pipeline.tuning !== undefined) entry.circuits.retuneUnsafe(pipeline.tuning)
+    this.startPolicies(entry, pipeline, true, now)
+  }
+
+  /** Starts what the operation does not have yet. A policy of another class in a place takes it over. */
+  private startPolicies(entry: Entry, { started }: Pipeline.Pipeline, isOwn: boolean, now: number): void {
+    for (const [slot, settings] of started) {
+      const known = entry.policies?.[slot]
+      if (known === undefined || (isOwn && known.settings.constructor !== settings.constructor)) {
+        const { events, maxKeys } = this.options
+        const running = settings.startUnsafe({ operation: entry.name, slot, events, maxKeys, now })
+        entry.policies = { ...entry.policies, [slot]: { settings, running } }
+      } else if (isOwn && known.settings !== settings) {
+        // Of one class, as was just seen.
+        known.running.retuneUnsafe(settings as never)
+        entry.policies = { ...entry.policies, [slot]: { settings, running: known.running } }
+      }
+    }
   }
 
   private circuitsOf(
@@ -216,8 +239,8 @@ export class Running {
     now: number
   ): CircuitBreaker.Circuits | undefined {
     if (tuning === undefined) return undefined
-    const { events, maxKeys } = this.options
-    return new CircuitBreaker.Circuits({ operation, tuning, events, maxKeys, now })
+    const { events, keeper, maxKeys } = this.options
+    return CircuitBreaker.makeCircuits({ operation, tuning, events, maxKeys, now }, keeper)
   }
 
   private resolve(name: string, own: Own): Prepared & { readonly source: Preset.Source } {
@@ -239,7 +262,10 @@ export class Running {
       settings: new Strategy.Settings({
         retry: retry && strategy.settings.retry,
         circuitBreaker: circuitBreaker && strategy.settings.circuitBreaker,
-        timeout: strategy.settings.timeout
+        timeout: strategy.settings.timeout,
+        admission: strategy.settings.admission,
+        bulkhead: strategy.settings.bulkhead,
+        quota: strategy.settings.quota
       }),
       rules: [...strategy.rules, ...this.options.rules]
     }

@@ -36,13 +36,25 @@ import * as Duration from "effect/Duration"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
+import * as Policy from "./Policy.ts"
 import type * as Errors from "./Classification.ts"
-import type { CircuitHalfOpen, CircuitIsolated, CircuitOpen, Reason, TimeoutExceeded } from "./ResilienceError.ts"
+import type {
+  BulkheadFull,
+  CircuitHalfOpen,
+  CircuitIsolated,
+  CircuitOpen,
+  RateLimitExceeded,
+  Reason,
+  TimeoutExceeded
+} from "./ResilienceError.ts"
 import * as Retry from "./Retry.ts"
 import * as Settings_ from "./Settings.ts"
 import * as Timeout from "./Timeout.ts"
 
 const policy = <S extends Schema.Constraint>(settings: S) => Schema.Union([settings, Schema.Literal(false)])
+
+// Whatever its class: a program bundles the policies that it names itself.
+const started = /*#__PURE__*/ policy(Schema.declare(Policy.isStartable)).pipe(Settings_.withDefault(false))
 
 /**
  * The settings of each policy of a strategy. `false` leaves a policy out.
@@ -53,7 +65,13 @@ const policy = <S extends Schema.Constraint>(settings: S) => Schema.Union([setti
 export class Settings extends Schema.Class<Settings>("breakwater/Strategy/Settings")({
   retry: policy(Retry.Settings),
   circuitBreaker: policy(CircuitBreaker.Settings),
-  timeout: policy(Timeout.Settings)
+  timeout: policy(Timeout.Settings),
+  /** A rate limit that each call passes once, before its first attempt. Default `false`. */
+  admission: started,
+  /** A limit on attempts that run at once. Default `false`. */
+  bulkhead: started,
+  /** A rate limit that each attempt passes. Default `false`. */
+  quota: started
 }) {}
 
 /**
@@ -99,6 +117,12 @@ export interface Overrides {
   readonly retry?: Retry.SettingsInput | false | undefined
   readonly circuitBreaker?: CircuitBreaker.SettingsInput | false | undefined
   readonly timeout?: Timeout.SettingsInput | false | undefined
+  /** A rate limit that each call passes once, before its first attempt. */
+  readonly admission?: Policy.Startable | false | undefined
+  /** A limit on attempts that run at once. */
+  readonly bulkhead?: Policy.Startable | false | undefined
+  /** A rate limit that each attempt passes. */
+  readonly quota?: Policy.Startable | false | undefined
   readonly rules?: ReadonlyArray<Errors.Rule> | undefined
   readonly openSchedule?: Schedule.Schedule<unknown, number> | undefined
 }
@@ -119,6 +143,9 @@ type Added<O extends Overrides, Field extends keyof Overrides, R extends Reason>
       : R
   : Extract<Inherited<O>, R>
 
+/** Two policies can refuse with it, so that both have to be left out. */
+type Limited<O extends Overrides> = Added<O, "admission", RateLimitExceeded> | Added<O, "quota", RateLimitExceeded>
+
 /**
  * The reasons with which a strategy of these overrides can end a call.
  *
@@ -128,6 +155,8 @@ type Added<O extends Overrides, Field extends keyof Overrides, R extends Reason>
 export type ReasonOf<O extends Overrides> =
   | Added<O, "circuitBreaker", CircuitReason>
   | Added<O, "timeout", TimeoutExceeded>
+  | Added<O, "bulkhead", BulkheadFull>
+  | Limited<O>
 
 /**
  * Makes a strategy. Throws `InvalidSettings`.
@@ -151,8 +180,15 @@ export const make = <const Name extends string, const O extends Overrides = {}>(
     name,
     settings: new Settings({
       retry: merge(from.settings.retry, stated.retry, Retry.settings),
-      circuitBreaker: merge(from.settings.circuitBreaker, stated.circuitBreaker, CircuitBreaker.settings),
-      timeout: merge(from.settings.timeout, stated.timeout, Timeout.settings)
+      circuitBreaker: merge(
+        withoutPolicy(from.settings.circuitBreaker, stated),
+        stated.circuitBreaker,
+        CircuitBreaker.settings
+      ),
+      timeout: merge(from.settings.timeout, stated.timeout, Timeout.settings),
+      admission: stated.admission ?? from.settings.admission,
+      bulkhead: stated.bulkhead ?? from.settings.bulkhead,
+      quota: stated.quota ?? from.settings.quota
     }),
     rules: [...rules, ...from.rules],
     openSchedule: openSchedule ?? from.openSchedule
@@ -160,6 +196,16 @@ export const make = <const Name extends string, const O extends Overrides = {}>(
 }
 
 const namePattern = /^[A-Za-z][\w.-]{0,63}$/
+
+/** Whoever states failures in a row means them, not the trip policy that would go over them. */
+const withoutPolicy = (
+  from: CircuitBreaker.Settings | false,
+  { circuitBreaker }: Overrides
+): CircuitBreaker.Settings | false => {
+  if (from === false || !circuitBreaker || circuitBreaker.failureThreshold === undefined) return from
+  const { tripPolicy: _replaced, ...others } = from
+  return new CircuitBreaker.Settings(others)
+}
 
 /** A field stated as `undefined` is not stated. */
 const withoutUndefined = (stated: object): object =>

@@ -45,6 +45,7 @@ import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Schema from "effect/Schema"
+import * as Child from "./Child.ts"
 import * as Deadline from "./Deadline.ts"
 import * as DeadlineQueue from "./DeadlineQueue.ts"
 import type { Entry } from "./internal/deadlineList.ts"
@@ -243,10 +244,12 @@ class Attempt<A, E> {
       this.resume(Effect.fail(this.timedOut()))
       return undefined
     }
-    const context = fiber.context as Context.Context<R>
-    const child = Effect.runForkWith(
+    const { context } = fiber
+    const child = Child.start(
+      self,
+      fiber,
       fiber.getRef(Deadline.Current) === deadline ? context : Context.add(context, Deadline.Current, deadline)
-    )(self, uninterruptibleLike(fiber))
+    )
     const early = child.pollUnsafe()
     if (early !== undefined) {
       this.resume(early)
@@ -306,9 +309,3 @@ class Attempt<A, E> {
     return error
   }
 }
-
-// The child keeps to the caller's mask, which `Fiber` does not show in its type.
-const uninterruptibleLike = (fiber: Fiber.Fiber<unknown, unknown>): Effect.RunOptions | undefined =>
-  (fiber as { readonly interruptible?: boolean }).interruptible === false ? uninterruptible : undefined
-
-const uninterruptible: Effect.RunOptions = { uninterruptible: true }

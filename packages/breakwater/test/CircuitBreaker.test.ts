@@ -504,9 +504,9 @@ describe("CircuitBreaker events", () => {
       yield* circuit.close
       yield* circuit.close
       assert.deepStrictEqual(tags().slice(6), [
-        "CircuitIsolated",
-        "CircuitIsolationEnded",
-        "CircuitIsolated",
+        "CircuitOverridden",
+        "CircuitOverrideEnded",
+        "CircuitOverridden",
         "CircuitClosed"
       ])
       assert.deepStrictEqual(
@@ -591,17 +591,19 @@ describe("CircuitBreaker events", () => {
           openFor: Duration.seconds(10)
         },
         {
-          _tag: "CircuitIsolated",
+          _tag: "CircuitOverridden",
           version: 4,
           from: "open",
+          mode: "isolated",
           reason: "maintenance",
           actor: "me",
           expiresIn: Duration.minutes(1)
         },
         {
-          _tag: "CircuitIsolated",
+          _tag: "CircuitOverridden",
           version: 5,
           from: "isolated",
+          mode: "isolated",
           reason: "for good",
           actor: undefined,
           expiresIn: undefined
@@ -690,12 +692,11 @@ describe("Circuit", () => {
       assert.strictEqual(error.reason._tag, "CircuitIsolated")
       assert.strictEqual(error.reason._tag === "CircuitIsolated" && error.reason.because, "maintenance")
       assert.deepStrictEqual(error.retryAfter, Duration.seconds(40))
-      const { isolation, state } = yield* circuit.snapshot
+      const { overrides, state } = yield* circuit.snapshot
       assert.strictEqual(state, "isolated")
-      assert.deepStrictEqual(
-        isolation,
-        Option.some({ reason: "maintenance", actor: "me", expiresIn: Option.some(Duration.seconds(40)) })
-      )
+      assert.deepStrictEqual(overrides, [
+        { mode: "isolated", reason: "maintenance", actor: "me", expiresIn: Option.some(Duration.seconds(40)) }
+      ])
       yield* TestClock.adjust("40 seconds")
       yield* Effect.void.pipe(breaker.protect())
 
@@ -933,11 +934,13 @@ describe("CircuitBreaker snapshots", () => {
       yield* TestClock.adjust("5 seconds")
       const { timeIn } = yield* circuit.snapshot
       assert.deepStrictEqual(timeIn, {
-        // Nobody looked when the isolation ended, so its time lasts until now.
-        closed: Duration.seconds(4),
+        // Nobody looked when the isolation ended; its time ends when it did.
+        closed: Duration.seconds(5),
         open: Duration.seconds(12),
         half_open: Duration.seconds(2),
-        isolated: Duration.seconds(5)
+        isolated: Duration.seconds(4),
+        disabled: Duration.zero,
+        metrics_only: Duration.zero
       })
     })
   )

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Duration, Effect, Exit, Fiber, Option } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Fiber, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { type ResilienceError, Resilience, Retry, Strategy, withResilience } from "breakwater"
+import { Preset, type ResilienceError, Resilience, Retry, Strategy, withResilience } from "breakwater"
 
 const strategy = Strategy.make("piped", {
   retry: { maxAttempts: 3, base: "1 second", minDelay: 0, jitter: "none" },
@@ -138,4 +138,50 @@ describe("the policies of a pipeline share a moment, and", () => {
       assert.deepInclude(circuits[0]!.counters, { admitted: 5, succeeded: 5, inFlight: 0 })
     }).pipe(Effect.provide(Resilience.layer()))
   )
+
+  it.effect("a caller that leaves in a pause has waited until then", () =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(Effect.fail("down").pipe(guard), { startImmediately: true })
+      yield* TestClock.adjust("600 millis")
+      yield* Fiber.interrupt(fiber)
+      const [decision] = yield* Effect.flatMap(Resilience, ({ decisions }) => decisions)
+      assert.deepInclude(decision, { verdict: "interrupted", elapsed: 600 })
+    }).pipe(Effect.provide(Resilience.layer(Preset.simple, { decisions: { sampleEvery: 1 } })))
+  )
+})
+
+describe("a fallback", () => {
+  const events = <A, E>(self: Effect.Effect<A, E, Resilience>) =>
+    Effect.gen(function* () {
+      const resilience = yield* Resilience
+      const seen = yield* resilience.events.pipe(
+        Stream.runForEach(({ _tag }) => Effect.sync(() => tags.push(_tag))),
+        Effect.forkChild({ startImmediately: true })
+      )
+      const tags: Array<string> = []
+      yield* Effect.exit(self)
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(seen)
+      return tags.filter((tag) => tag.startsWith("Fallback"))
+    }).pipe(Effect.provide(Resilience.layer()))
+
+  for (const [how, fallback, expected] of [
+    ["serves", Effect.succeed(1), ["FallbackServed"]],
+    ["fails", Effect.fail("down too"), ["FallbackFailed"]],
+    ["dies", Effect.die("a defect"), ["FallbackFailed"]],
+    ["is interrupted", Effect.interrupt, []]
+  ] as const) {
+    it.effect(`that ${how} is told of as it is`, () =>
+      Effect.map(
+        events(
+          Effect.fail("down").pipe(
+            withResilience(Strategy.make("once", { retry: false }), {
+              fallback: (): Effect.Effect<number, string> => fallback
+            })
+          )
+        ),
+        (tags) => assert.deepStrictEqual(tags, [...expected])
+      )
+    )
+  }
 })

@@ -113,6 +113,18 @@ describe("a fallback", () => {
     expectTypeOf<ErrorOf<typeof answered>>().toEqualTypeOf<Down | Busy>()
   })
 
+  it("is given the rejections of a guard inside, too", () => {
+    const inner = work.pipe(withResilience(Strategy.make("inner", { timeout: false })))
+    const outer = Strategy.make("outer", { circuitBreaker: false })
+    withResilience(inner, outer, {
+      fallbackOn: "rejections",
+      fallback: (error) => {
+        expectTypeOf(error.reason).toEqualTypeOf<CircuitOpen | CircuitHalfOpen | CircuitIsolated | TimeoutExceeded>()
+        return Effect.succeed(0)
+      }
+    })
+  })
+
   it("knows nothing of the error when it answers defects too", () => {
     const answered = withResilience(work, "balanced", {
       fallbackOn: "all",
@@ -186,10 +198,12 @@ describe("a strategy of one's own", () => {
 
   it("refuses policies and settings that do not exist", () => {
     expectTypeOf<keyof Strategy.Overrides>().toEqualTypeOf<
-      "extends" | "retry" | "circuitBreaker" | "timeout" | "rules" | "openSchedule"
+      "extends" | "retry" | "circuitBreaker" | "timeout" | "admission" | "bulkhead" | "quota" | "rules" | "openSchedule"
     >()
     // @ts-expect-error no such policy
-    Strategy.make("wrong", { bulkhead: false })
+    Strategy.make("wrong", { bulkheads: false })
+    // @ts-expect-error settings that start no policy
+    Strategy.make("wrong", { bulkhead: { maxConcurrent: 3 } })
     // @ts-expect-error no such setting
     Strategy.make("wrong", { circuitBreaker: { failureTreshold: 3 } })
     // @ts-expect-error a policy is left out with false

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Context, Effect, Exit, Fiber, Layer, Option, Scheduler, type Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { CircuitBreaker, Resilience, Retry, Strategy, Timeout, withResilience } from "breakwater"
+import { CircuitBreaker, Coalesce, Resilience, Retry, Strategy, Timeout, withResilience } from "breakwater"
 import * as DeadlineQueue from "../src/DeadlineQueue.ts"
 
 /** One run, and what must hold when it is over, however it ended. */
@@ -306,6 +306,50 @@ describe("an interruption leaves nothing behind", () => {
         }
       })
     )
+  })
+
+  describe("in a shared run", () => {
+    const shared = (
+      options: { readonly body: Effect.Effect<unknown, unknown>; readonly finalizer?: Effect.Effect<unknown> },
+      role: "leads" | "follows" | "is all"
+    ): Fresh =>
+      Effect.gen(function* () {
+        const coalesce = yield* Coalesce.make()
+        const work = new Work()
+        const call = work.around(options.body, options.finalizer).pipe(coalesce.join("key"))
+        // The other caller comes first, or when the swept one has led for a while.
+        const other =
+          role === "is all"
+            ? undefined
+            : yield* Effect.forkScoped(role === "follows" ? call : Effect.delay(call, "50 millis"), {
+                startImmediately: true
+              })
+        return {
+          run:
+            role === "is all"
+              ? Effect.all([call, call, call], { concurrency: "unbounded" })
+              : Effect.andThen(Effect.yieldNow, Effect.asVoid(call)),
+          check: Effect.gen(function* () {
+            if (other !== undefined) yield* passTime(other)
+            const exit = other?.pollUnsafe()
+            assert.isFalse(exit !== undefined && isInterrupted(exit), "the other caller is left alone")
+            yield* work.check
+            const { inFlight, waiting } = yield* coalesce.snapshot
+            assert.deepStrictEqual({ inFlight, waiting }, { inFlight: 0, waiting: 0 })
+          })
+        }
+      })
+    for (const role of ["leads", "follows", "is all"] as const) {
+      for (const [name, body] of bodies) {
+        if (role !== "follows" || name === "a sleep" || name === "a promise")
+          sweep(`that the caller ${role}, around ${name}`, shared({ body }, role))
+      }
+      const finalizer = Effect.sleep("800 millis")
+      sweep(
+        `that the caller ${role}, around a slow finalizer`,
+        shared({ body: Effect.sleep("1 second"), finalizer }, role)
+      )
+    }
   })
 
   describe("in a pipeline", () => {

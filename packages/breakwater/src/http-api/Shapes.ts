@@ -74,6 +74,13 @@ export const BreakerList = snakeCase("BreakerList", {
  */
 export type BreakerList = typeof BreakerList.Type
 
+const overrideFields = {
+  reason: Schema.String,
+  /** The id of the key. */
+  actor: orNull(Schema.String),
+  expiresAt: orNull(Timestamp)
+} as const
+
 const detailFields = {
   name: Schema.String,
   state: CircuitState,
@@ -86,13 +93,20 @@ const detailFields = {
   /** When the circuit lets the next probe through: exact while open, the latest time while half-open. */
   retryAt: orNull(Timestamp),
   retryAfterSeconds: orNull(Seconds),
-  /** Who holds the circuit open, and why. */
-  isolation: orNull(
-    snakeCase("Isolation", {
-      reason: Schema.String,
-      /** The id of the key. */
-      actor: orNull(Schema.String),
-      expiresAt: orNull(Timestamp)
+  /** Who holds the circuit open, and why: the override of mode `isolated`. */
+  isolation: orNull(snakeCase("Isolation", overrideFields)),
+  /** What operators have laid over the circuit, the strongest first: `isolated`, `disabled`, `metrics_only`. */
+  overrides: Schema.Array(
+    snakeCase("Override", { mode: Schema.Literals(["isolated", "disabled", "metrics_only"]), ...overrideFields })
+  ),
+  /** What the trip policies count while the circuit is closed. */
+  window: Schema.Array(
+    snakeCase("TripWindow", {
+      policy: Schema.String,
+      /** Calls in the window. */
+      calls: Schema.Int,
+      /** Those that speak against the dependency: failures, or slow calls. */
+      counted: Schema.Int
     })
   ),
   metrics: Metrics

@@ -1,4 +1,5 @@
 /** What the circuit machine knows, decides and tells, as data. */
+import type { Start } from "./starts.ts"
 import type * as tripPolicy from "./tripPolicy.ts"
 
 /** @internal */
@@ -10,7 +11,21 @@ export interface Settings {
   readonly successThreshold: number
   /** Time a probe has; `undefined`: the open time, at least 10 s and at most 60 s. */
   readonly probeMillis: number | undefined
+  readonly more: More
 }
+
+/** Settings that most circuits leave alone. @internal */
+export interface More {
+  /** How much of a failure's own `retryAfter` is heeded. */
+  readonly maxRetryAfterMillis: number
+  /** Time from closing until every call is admitted. */
+  readonly rampMillis: number
+  /** From how many milliseconds on a call is slow; `Infinity`: none is. */
+  readonly slowMillis: number
+}
+
+/** What the circuits that leave them alone share. @internal */
+export const plain: More = { maxRetryAfterMillis: 3_600_000, rampMillis: 0, slowMillis: Infinity }
 
 /** @internal How often the circuit opened without staying closed in between, and for how long the last time. */
 export interface Backoff {
@@ -21,6 +36,7 @@ export interface Backoff {
 /** @internal */
 interface Probe {
   readonly id: number
+  readonly since: number
   readonly deadline: number
 }
 
@@ -30,6 +46,8 @@ export type Automatic = { readonly generation: number; readonly backoff: Backoff
       readonly _tag: "closed"
       readonly since: number
       readonly window: tripPolicy.Window
+      /** Until then only a growing share of the calls is admitted; 0: all are. */
+      readonly rampUntil: number
       /** What every call is answered. */
       readonly admission: Admission
     }
@@ -51,51 +69,66 @@ export type Automatic = { readonly generation: number; readonly backoff: Backoff
     }
 )
 
+/** The modes of an override, the strongest first. @internal */
+export const modes = ["isolated", "disabled", "metrics_only"] as const
+
 /** @internal */
-export interface Isolation {
+export type Mode = (typeof modes)[number]
+
+/** What an operator lays over the automatic state. @internal */
+export interface Override {
+  readonly mode: Mode
   readonly reason: string
   readonly actor: string | undefined
-  /** `Infinity`: until an operator closes the circuit. */
+  /** `Infinity`: until an operator ends it. */
   readonly until: number
 }
 
 /** @internal */
 export interface Machine {
   readonly automatic: Automatic
-  readonly isolation: Isolation | undefined
+  /** The strongest first, one of each mode at most; `undefined`: none. */
+  readonly overrides: readonly [Override, ...ReadonlyArray<Override>] | undefined
   /** Counts transitions. */
   readonly version: number
 }
 
 /** @internal */
-export type State = Automatic["_tag"] | "isolated"
+export type State = Automatic["_tag"] | Mode
 
-/** @internal */
-export type Move = { readonly version: number; readonly from: State } & (
+/** `at`: when it happened, which may be before it was noticed. @internal */
+export type Move = { readonly version: number; readonly from: State; readonly at: number } & (
   | {
       readonly _tag: "Opened"
-      readonly because: "failures" | "probe_failed" | "probe_lapsed" | "operator"
+      readonly because: "failures" | "slow_calls" | "relapsed" | "probe_failed" | "probe_lapsed" | "operator"
       readonly failures: number
       readonly openMillis: number
     }
   | { readonly _tag: "HalfOpened" }
   | { readonly _tag: "Closed"; readonly because: "probes_succeeded" | "operator" }
-  | { readonly _tag: "Isolated"; readonly isolation: Isolation }
-  | { readonly _tag: "IsolationEnded"; readonly to: Automatic["_tag"] }
+  | { readonly _tag: "Overridden"; readonly override: Override }
+  | { readonly _tag: "OverrideEnded"; readonly mode: Mode; readonly to: State }
   | { readonly _tag: "ProbeLapsed"; readonly overdueMillis: number }
 )
 
-/** What an admitted call hands back with its outcome. `probe` 0: not a probe. @internal */
+/**
+ * What an admitted call hands back with its outcome. `probe` 0: not a probe;
+ * below 0: an override let it pass, and its outcome counts for nothing.
+ *
+ * @internal
+ */
 export interface Token {
   readonly generation: number
   readonly probe: number
+  /** Its place among the calls in flight, if anyone asks for their age. */
+  readonly start?: Start | undefined
 }
 
 /** @internal */
 export type Admission =
   | { readonly _tag: "Admitted"; readonly token: Token }
-  | { readonly _tag: "Rejected"; readonly state: "open" | "half_open"; readonly retryAfterMillis: number }
-  | { readonly _tag: "Isolated"; readonly isolation: Isolation; readonly retryAfterMillis: number }
+  | { readonly _tag: "Rejected"; readonly state: "open" | "half_open" | "closed"; readonly retryAfterMillis: number }
+  | { readonly _tag: "Isolated"; readonly override: Override; readonly retryAfterMillis: number }
 
 /** A decision with the moves that led to it, and the next machine. @internal */
 export type Step<Decision> = readonly [decision: Decision, moves: ReadonlyArray<Move>, next: Machine]

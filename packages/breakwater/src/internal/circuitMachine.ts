@@ -1,49 +1,60 @@
 /**
  * The circuit as a pure state machine: time comes in as a number of monotonic
- * milliseconds, what happened goes out as data. Each step has the shape that
- * `Ref.modify` takes.
+ * milliseconds, chance as a number from 0 to 1, what happened goes out as data.
+ * Each step has the shape that `Ref.modify` takes.
  *
- *   Closed ──window trips──> Open ──open time over, next admit──> HalfOpen
- *   HalfOpen ──successThreshold probes succeed──> Closed
+ *   Closed ──trip policy──> Open ──open time over, next admit──> HalfOpen
+ *   HalfOpen ──successThreshold probes succeed──> Closed, with slow start
  *   HalfOpen ──so many probes fail or lapse that they no longer can──> Open
+ *   Closed ──a failure during the slow start──> Open
  *
  *   Any ──operator trips──> Open
  *
- * An operator's isolation lies over these states and ends by itself; the states
- * go on underneath. `generation` fences outcomes: one that was admitted in an
- * older generation, or whose probe has lapsed, changes nothing.
+ * An operator's overrides lie over these states, the strongest in force, and
+ * each ends by itself; the states go on underneath. `generation` fences
+ * outcomes: one that was admitted in an older generation, or whose probe has
+ * lapsed, changes nothing.
  */
 import type {
   Admission,
   Automatic,
   Backoff,
-  Isolation,
   Machine,
+  Mode,
   Move,
+  Override,
   Recorded,
   Settings,
   State,
   Step,
   Token
 } from "./circuit.ts"
+import { modes } from "./circuit.ts"
 import * as tripPolicy from "./tripPolicy.ts"
+import * as tripWindow from "./tripWindow.ts"
 
 const none: ReadonlyArray<Move> = []
 const freshBackoff: Backoff = { openings: 0, openMillis: 0 }
 
-const closedSince = (since: number, generation: number, backoff: Backoff): Automatic => ({
+/** The share of calls with which a slow start begins. */
+const firstShare = 0.1
+
+type Closed = Extract<Automatic, { _tag: "closed" }>
+
+const closedSince = (since: number, generation: number, backoff: Backoff, rampUntil = 0): Closed => ({
   _tag: "closed",
   generation,
   backoff,
   since,
   window: tripPolicy.empty,
+  rampUntil,
   admission: { _tag: "Admitted", token: { generation, probe: 0 } }
 })
 
 /** @internal */
 export const make = (now: number): Machine => ({
   automatic: closedSince(now, 0, freshBackoff),
-  isolation: undefined,
+  overrides: undefined,
   version: 0
 })
 
@@ -51,15 +62,21 @@ export const make = (now: number): Machine => ({
 export const initial: Machine = make(-Infinity)
 
 /** @internal */
-export const state = (self: Machine): State => (self.isolation === undefined ? self.automatic._tag : "isolated")
+export const state = (self: Machine): State =>
+  self.overrides === undefined ? self.automatic._tag : self.overrides[0].mode
 
 /** The distributive form of `Omit`, for a union. */
 type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 
-const move = (self: Machine, what: Without<Move, "version" | "from">, next: Partial<Machine>): [Move, Machine] => {
+const move = (
+  self: Machine,
+  at: number,
+  what: Without<Move, "version" | "at" | "from">,
+  next: Partial<Machine>
+): [Move, Machine] => {
   const version = self.version + 1
   return [
-    { ...what, version, from: state(self) },
+    { ...what, version, from: state(self), at },
     { ...self, ...next, version }
   ]
 }
@@ -72,14 +89,18 @@ const open = (
   settings: Settings,
   self: Machine,
   now: number,
-  because: "failures" | "probe_failed" | "probe_lapsed",
-  failures: number
+  because: "failures" | "slow_calls" | "relapsed" | "probe_failed" | "probe_lapsed",
+  failures: number,
+  retryAfterMillis = 0
 ): [Move, Machine] => {
   const { automatic } = self
   const openings = backoffAt(automatic, now).openings + 1
-  const openMillis = settings.openMillis(openings)
+  const byItself = settings.openMillis(openings)
+  const asked = Math.min(retryAfterMillis, settings.more.maxRetryAfterMillis)
+  const openMillis = asked > byItself ? asked : byItself
   return move(
     self,
+    now,
     { _tag: "Opened", because, failures, openMillis },
     {
       automatic: {
@@ -94,74 +115,137 @@ const open = (
   )
 }
 
-const closed = (self: Machine, now: number, because: "probes_succeeded" | "operator", backoff: Backoff) =>
-  move(
-    self,
-    { _tag: "Closed", because },
-    {
-      automatic: closedSince(now, self.automatic.generation + 1, backoff),
-      // Probes that succeed underneath an isolation leave it in force.
-      isolation: because === "operator" ? undefined : self.isolation
-    }
-  )
-
 /** Too many probes failed for `successThreshold` of them to succeed. */
 const isLost = (settings: Settings, failed: number): boolean => failed > settings.probes - settings.successThreshold
 
 /**
  * Whether admitting a call, and recording a success, does without the time. A
- * closed circuit spares its callers the clock.
+ * closed circuit that counts failures in a row spares its callers the clock.
  *
  * @internal
  */
-export const isTimeless = (self: Machine): boolean => self.automatic._tag === "closed" && self.isolation === undefined
+export const isTimeless = (settings: Settings, { automatic, overrides }: Machine): boolean =>
+  automatic._tag === "closed" &&
+  overrides === undefined &&
+  automatic.rampUntil === 0 &&
+  settings.tripPolicy._tag === "Consecutive"
+
+/** Whether admitting a call asks for a number drawn by chance. @internal */
+export const isRamping = ({ automatic }: Machine): boolean => automatic._tag === "closed" && automatic.rampUntil > 0
 
 /**
- * Closed, with nothing to remember: a new circuit would do the same.
+ * Closed, with nothing to remember that speaks against the dependency. But for
+ * the successes in a window, a new circuit would do the same.
  *
  * @internal
  */
-export const isAtRest = ({ automatic, isolation }: Machine, now: number): boolean =>
+export const isAtRest = ({ automatic, overrides }: Machine, now: number): boolean =>
   automatic._tag === "closed" &&
-  isolation === undefined &&
-  automatic.window === tripPolicy.empty &&
+  overrides === undefined &&
+  automatic.rampUntil <= now &&
+  tripPolicy.isClean(automatic.window, now) &&
   (automatic.backoff.openings === 0 || now - automatic.since >= automatic.backoff.openMillis)
 
 /**
- * Brings the machine up to `now`: ends an isolation whose time is over, and
- * counts probes past their deadline as failed, dated at that deadline.
+ * Whether the next call would be admitted anyway, so that an idle circuit may
+ * be forgotten when room is scarce.
  *
  * @internal
  */
-export const advance = (settings: Settings, self: Machine, now: number): readonly [ReadonlyArray<Move>, Machine] => {
-  const { automatic, isolation } = self
-  if (automatic._tag !== "half_open" && isolation === undefined) return [none, self]
+export const isWaiting = ({ automatic, overrides }: Machine, now: number): boolean =>
+  overrides === undefined &&
+  (automatic._tag === "closed" ? automatic.rampUntil <= now : automatic._tag === "half_open" || automatic.until <= now)
+
+/** What is due first, up to `now`: the end of an override, or a probe's deadline. */
+const due = (self: Machine, now: number): Override | "probe" | undefined => {
+  const { automatic } = self
+  let first: Override | "probe" | undefined
+  let at = now
+  for (const override of self.overrides ?? nothing) {
+    if (override.until > at || (override.until === at && first !== undefined)) continue
+    first = override
+    at = override.until
+  }
+  const deadline = automatic._tag === "half_open" ? automatic.running[0]?.deadline : undefined
+  return deadline !== undefined && (deadline < at || (deadline === at && first === undefined)) ? "probe" : first
+}
+
+const nothing: ReadonlyArray<Override> = []
+
+/** Overrides without that of a mode, or with another in its place, the strongest first. */
+const replaced = (self: Machine, mode: Mode, by?: Override): Machine["overrides"] => {
+  const left = (self.overrides ?? nothing).filter((override) => override.mode !== mode)
+  const kept = by === undefined ? left : [...left, by]
+  const [first, ...others] = kept.toSorted((a, b) => modes.indexOf(a.mode) - modes.indexOf(b.mode))
+  return first === undefined ? undefined : [first, ...others]
+}
+
+/** The machine with an override over it, in place of the one of its mode. @internal */
+export const laid = (self: Machine, override: Override): Machine => ({
+  ...self,
+  overrides: replaced(self, override.mode, override)
+})
+
+const endOverride = (self: Machine, mode: Mode, at: number): [Move, Machine] => {
+  const overrides = replaced(self, mode)
+  return move(self, at, { _tag: "OverrideEnded", mode, to: state({ ...self, overrides }) }, { overrides })
+}
+
+/**
+ * Ends overrides and a slow start whose time is over, and counts probes past
+ * their deadline as failed; each is dated at its end.
+ */
+const passTime = (settings: Settings, self: Machine, now: number): readonly [ReadonlyArray<Move>, Machine] => {
+  const { automatic, overrides } = self
+  if (overrides === undefined) {
+    if (automatic._tag === "open" || (automatic._tag === "closed" && automatic.rampUntil === 0)) return [none, self]
+  }
   const moves: Array<Move> = []
   let next = self
   const apply = ([made, after]: [Move, Machine]) => {
     moves.push(made)
     next = after
   }
-  if (isolation !== undefined && isolation.until <= now) {
-    apply(move(next, { _tag: "IsolationEnded", to: automatic._tag }, { isolation: undefined }))
+  for (let first = due(next, now); first !== undefined; first = due(next, now)) {
+    if (first === "probe") lapse(settings, next, now, apply)
+    else apply(endOverride(next, first.mode, first.until))
   }
-  while (next.automatic._tag === "half_open") {
-    const half = next.automatic
-    const [oldest, ...running] = half.running
-    if (oldest === undefined || oldest.deadline > now) break
-    const failed = half.failed + 1
-    apply(
-      move(
-        next,
-        { _tag: "ProbeLapsed", overdueMillis: now - oldest.deadline },
-        {
-          automatic: { ...half, failed, running }
-        }
-      )
-    )
-    if (isLost(settings, failed)) apply(open(settings, next, oldest.deadline, "probe_lapsed", failed))
+  if (next.automatic._tag === "closed" && next.automatic.rampUntil > 0 && next.automatic.rampUntil <= now) {
+    next = { ...next, automatic: { ...next.automatic, rampUntil: 0 } }
   }
   return [moves, next]
+}
+
+/**
+ * Brings the machine up to `now`. What was due is dated at its time; calls in
+ * flight that have become too old trip it now.
+ *
+ * @internal
+ */
+export const advance = (settings: Settings, self: Machine, now: number): readonly [ReadonlyArray<Move>, Machine] => {
+  const passed = passTime(settings, self, now)
+  const [moves, next] = passed
+  const { automatic } = next
+  if (automatic._tag !== "closed" || typeof automatic.window === "number") return passed
+  const tripped = tripWindow.tripsByAge(automatic.window, now)
+  if (tripped === undefined) return passed
+  const [opened, after] = open(settings, next, now, tripped.because, tripped.counted)
+  return [[...moves, opened], after]
+}
+
+const lapse = (settings: Settings, self: Machine, now: number, apply: (step: [Move, Machine]) => void): void => {
+  const half = self.automatic as Extract<Automatic, { _tag: "half_open" }>
+  const [oldest, ...running] = half.running
+  const at = oldest!.deadline
+  const failed = half.failed + 1
+  const step = move(
+    self,
+    at,
+    { _tag: "ProbeLapsed", overdueMillis: now - at },
+    { automatic: { ...half, failed, running } }
+  )
+  apply(step)
+  if (isLost(settings, failed)) apply(open(settings, step[1], at, "probe_lapsed", failed))
 }
 
 const probe = (settings: Settings, self: Machine, now: number): readonly [Admission, Machine] => {
@@ -174,29 +258,56 @@ const probe = (settings: Settings, self: Machine, now: number): readonly [Admiss
       ...self,
       automatic: {
         ...half,
-        running: [...half.running, { id, deadline }].toSorted((a, b) => a.deadline - b.deadline),
+        running: [...half.running, { id, since: now, deadline }].toSorted((a, b) => a.deadline - b.deadline),
         nextProbe: id + 1
       }
     }
   ]
 }
 
-/** @internal */
-export const admit = (settings: Settings, self: Machine, now: number): Step<Admission> => {
+const passed: Admission = { _tag: "Admitted", token: { generation: -1, probe: -1 } }
+
+/** `draw` is a number from 0 to below 1, by chance: the calls of a slow start are chosen by it. @internal */
+export const admit = (settings: Settings, self: Machine, now: number, draw = 0): Step<Admission> => {
   const [moves, next] = advance(settings, self, now)
-  const { automatic, isolation } = next
-  if (isolation !== undefined) {
-    return [{ _tag: "Isolated", isolation, retryAfterMillis: isolation.until - now }, moves, next]
+  if (next.overrides === undefined) return admitByItself(settings, next, now, draw, moves)
+  const [override] = next.overrides
+  switch (override.mode) {
+    case "isolated":
+      return [{ _tag: "Isolated", override, retryAfterMillis: override.until - now }, moves, next]
+    case "disabled":
+      return [passed, moves, next]
+    case "metrics_only": {
+      const step = admitByItself(settings, next, now, draw, moves)
+      return step[0]._tag === "Admitted" ? step : [passed, step[1], step[2]]
+    }
   }
+}
+
+const admitByItself = (
+  settings: Settings,
+  next: Machine,
+  now: number,
+  draw: number,
+  moves: ReadonlyArray<Move>
+): Step<Admission> => {
+  const { automatic } = next
   switch (automatic._tag) {
-    case "closed":
-      return [automatic.admission, moves, next]
+    case "closed": {
+      if (automatic.rampUntil > 0 && draw >= shareAt(automatic, now)) {
+        const retryAfterMillis = Math.min(automatic.rampUntil - now, automatic.backoff.openMillis)
+        return [{ _tag: "Rejected", state: "closed", retryAfterMillis }, moves, next]
+      }
+      if (settings.more.slowMillis === Infinity) return [automatic.admission, moves, next]
+      return watch(settings, next, automatic, now, moves)
+    }
     case "open": {
       if (now < automatic.until) {
         return [{ _tag: "Rejected", state: "open", retryAfterMillis: automatic.until - now }, moves, next]
       }
       const [halfOpened, half] = move(
         next,
+        now,
         { _tag: "HalfOpened" },
         {
           automatic: {
@@ -226,6 +337,23 @@ export const admit = (settings: Settings, self: Machine, now: number): Step<Admi
   }
 }
 
+const shareAt = ({ rampUntil, since }: Closed, now: number): number =>
+  firstShare + ((1 - firstShare) * (now - since)) / (rampUntil - since)
+
+/** Admits a call whose age matters while it is in flight. */
+const watch = (
+  settings: Settings,
+  self: Machine,
+  automatic: Closed,
+  now: number,
+  moves: ReadonlyArray<Move>
+): Step<Admission> => {
+  const window = tripWindow.under(settings.tripPolicy as tripWindow.Windowed, automatic.window)
+  const token = { generation: automatic.generation, probe: 0, start: tripWindow.started(window, now) }
+  const watching = window === automatic.window ? self : { ...self, automatic: { ...automatic, window } }
+  return [{ _tag: "Admitted", token }, moves, watching]
+}
+
 /** Time until the next probe can be admitted: exact while open, an upper bound while half-open. @internal */
 export const untilProbe = (self: Machine, now: number): number => {
   const { automatic } = self
@@ -239,11 +367,11 @@ export const untilProbe = (self: Machine, now: number): number => {
   }
 }
 
-/** Failures in a row while closed, those that opened it while open, failed probes while half-open. @internal */
-export const failures = ({ automatic }: Machine): number => {
+/** What speaks against the dependency while closed, what opened it while open, failed probes while half-open. @internal */
+export const failures = ({ automatic }: Machine, now: number): number => {
   switch (automatic._tag) {
     case "closed":
-      return automatic.window
+      return tripPolicy.counted(automatic.window, now)
     case "open":
       return automatic.failures
     case "half_open":
@@ -251,41 +379,58 @@ export const failures = ({ automatic }: Machine): number => {
   }
 }
 
-/** @internal */
+/** `retryAfterMillis`: for how long a failure asks not to be called. @internal */
 export const record = (
   settings: Settings,
   self: Machine,
   now: number,
   token: Token,
-  outcome: "Success" | "Failure" | "Ignored"
+  outcome: "Success" | "Failure" | "Ignored",
+  retryAfterMillis = 0
 ): Step<Recorded> => {
-  const [moves, next] = advance(settings, self, now)
+  const [moves, next] = passTime(settings, self, now)
   const { automatic } = next
+  if (token.probe < 0) return ["counted", moves, next]
   if (automatic.generation !== token.generation) return ["stale", moves, next]
   switch (automatic._tag) {
     case "open":
       return ["stale", moves, next]
     case "closed": {
+      const { tripPolicy: policy } = settings
+      if (policy._tag === "Windowed") {
+        return look(settings, policy, next, automatic, now, token, outcome, retryAfterMillis, moves)
+      }
       if (outcome === "Ignored") return ["counted", moves, next]
-      const window = tripPolicy.observe(settings.tripPolicy, automatic.window, outcome === "Failure")
+      const window = tripPolicy.observe(policy, automatic.window, outcome === "Failure")
       if (window === automatic.window) return ["counted", moves, next]
       const observed: Machine = { ...next, automatic: { ...automatic, window } }
-      if (!tripPolicy.trips(settings.tripPolicy, window)) return ["counted", moves, observed]
-      const [opened, after] = open(settings, observed, now, "failures", window)
+      const because = relapseOr("failures", automatic, outcome)
+      if (because === "failures" && !tripPolicy.trips(policy, window)) return ["counted", moves, observed]
+      const [opened, after] = open(settings, observed, now, because, window, retryAfterMillis)
       return ["counted", [...moves, opened], after]
     }
     case "half_open": {
-      const running = automatic.running.filter((probe) => probe.id !== token.probe)
-      if (running.length === automatic.running.length) return ["stale", moves, next]
-      const succeeded = automatic.succeeded + (outcome === "Success" ? 1 : 0)
-      const failed = automatic.failed + (outcome === "Failure" ? 1 : 0)
+      const ending = automatic.running.find((probe) => probe.id === token.probe)
+      if (ending === undefined) return ["stale", moves, next]
+      const running = automatic.running.filter((probe) => probe !== ending)
+      // A probe as slow as what opened the circuit shows that nothing has changed.
+      const isSlow = now - ending.since >= settings.more.slowMillis
+      const succeeded = automatic.succeeded + (outcome === "Success" && !isSlow ? 1 : 0)
+      const failed = automatic.failed + (outcome === "Failure" || (outcome === "Success" && isSlow) ? 1 : 0)
       const ended: Machine = { ...next, automatic: { ...automatic, running, succeeded, failed } }
       if (isLost(settings, failed)) {
-        const [opened, after] = open(settings, ended, now, "probe_failed", failed)
+        const [opened, after] = open(settings, ended, now, "probe_failed", failed, retryAfterMillis)
         return ["counted", [...moves, opened], after]
       }
       if (succeeded >= settings.successThreshold) {
-        const [closing, after] = closed(ended, now, "probes_succeeded", automatic.backoff)
+        const { rampMillis } = settings.more
+        const rampUntil = rampMillis === 0 ? 0 : now + rampMillis
+        const [closing, after] = move(
+          ended,
+          now,
+          { _tag: "Closed", because: "probes_succeeded" },
+          { automatic: closedSince(now, automatic.generation + 1, automatic.backoff, rampUntil) }
+        )
         return ["counted", [...moves, closing], after]
       }
       return ["counted", moves, ended]
@@ -293,17 +438,60 @@ export const record = (
   }
 }
 
-/** Holds the circuit open over whatever it does by itself. @internal */
-export const isolate = (settings: Settings, self: Machine, now: number, isolation: Isolation): Step<void> => {
+/** A failure during the slow start says that the dependency is not well yet. */
+const relapseOr = <Because extends string>(
+  because: Because,
+  { rampUntil }: Closed,
+  outcome: "Success" | "Failure" | "Ignored"
+): Because | "relapsed" => (rampUntil > 0 && outcome === "Failure" ? "relapsed" : because)
+
+/** Records an outcome in a window. */
+const look = (
+  settings: Settings,
+  policy: tripWindow.Windowed,
+  self: Machine,
+  automatic: Closed,
+  now: number,
+  { start }: Token,
+  outcome: "Success" | "Failure" | "Ignored",
+  retryAfterMillis: number,
+  moves: ReadonlyArray<Move>
+): Step<Recorded> => {
+  const before = tripWindow.under(policy, automatic.window)
+  if (outcome === "Ignored") {
+    tripWindow.gone(before, start)
+    return ["counted", moves, self]
+  }
+  const window = tripWindow.observe(before, now, outcome === "Failure", start)
+  const observed: Machine = { ...self, automatic: { ...automatic, window } }
+  const tripped = tripWindow.trips(window, now)
+  const because = relapseOr(tripped?.because ?? "none", automatic, outcome)
+  if (because === "none") return ["counted", moves, observed]
+  const counted = tripped?.counted ?? tripWindow.counted(window, now)
+  const [opened, after] = open(settings, observed, now, because, counted, retryAfterMillis)
+  return ["counted", [...moves, opened], after]
+}
+
+/** Lays an override over the states. One of the same mode gives way to it. @internal */
+export const override = (settings: Settings, self: Machine, now: number, added: Override): Step<void> => {
   const [moves, next] = advance(settings, self, now)
-  const [isolated, after] = move(next, { _tag: "Isolated", isolation }, { isolation })
-  return [undefined, [...moves, isolated], after]
+  const { overrides } = laid(next, added)
+  const [overridden, after] = move(next, now, { _tag: "Overridden", override: added }, { overrides })
+  return [undefined, [...moves, overridden], after]
+}
+
+/** Ends an override before its time. @internal */
+export const release = (settings: Settings, self: Machine, now: number, mode: Mode): Step<void> => {
+  const [moves, next] = advance(settings, self, now)
+  if (!next.overrides?.some((override) => override.mode === mode)) return [undefined, moves, next]
+  const [ended, after] = endOverride(next, mode, now)
+  return [undefined, [...moves, ended], after]
 }
 
 /**
  * Opens the circuit, or opens it anew, for as long as told or as it would stay
  * open by itself. It does not count as an opening of its own: open times do not
- * grow by it. An isolation stays.
+ * grow by it. Overrides stay.
  *
  * @internal
  */
@@ -317,9 +505,10 @@ export const trip = (
   const { generation } = next.automatic
   const backoff = backoffAt(next.automatic, now)
   const openMillis = options.openMillis ?? settings.openMillis(Math.max(backoff.openings, 1))
-  const counted = failures(next)
+  const counted = failures(next, now)
   const [opened, after] = move(
     next,
+    now,
     { _tag: "Opened", because: "operator", failures: counted, openMillis },
     {
       automatic: {
@@ -335,7 +524,12 @@ export const trip = (
   return [undefined, [...moves, opened], after]
 }
 
-/** Closes the circuit and ends an isolation. Keeps the backoff, unless asked to forget it. @internal */
+/**
+ * Closes the circuit and ends every override; all calls are admitted at once.
+ * Keeps the backoff, unless asked to forget it.
+ *
+ * @internal
+ */
 export const close = (
   settings: Settings,
   self: Machine,
@@ -344,10 +538,15 @@ export const close = (
 ): Step<void> => {
   const [moves, next] = advance(settings, self, now)
   const backoff = options.forget ? freshBackoff : next.automatic.backoff
-  if (state(next) === "closed") {
-    const automatic = { ...next.automatic, backoff, window: tripPolicy.empty } as Automatic
+  if (next.automatic._tag === "closed" && next.overrides === undefined) {
+    const automatic: Closed = { ...next.automatic, backoff, window: tripPolicy.empty, rampUntil: 0 }
     return [undefined, moves, { ...next, automatic }]
   }
-  const [closing, after] = closed(next, now, "operator", backoff)
+  const [closing, after] = move(
+    next,
+    now,
+    { _tag: "Closed", because: "operator" },
+    { automatic: closedSince(now, next.automatic.generation + 1, backoff), overrides: undefined }
+  )
   return [undefined, [...moves, closing], after]
 }

@@ -1,21 +1,38 @@
 /**
  * Decides when a closed circuit opens. Pure.
  *
- * The one kind so far counts failures in a row, in order of completion. A
- * window is whatever a kind has to remember; it starts as `empty`.
+ * Failures in a row are one number, and the circuit that counts them needs no
+ * clock. Every other policy looks at a window (`tripWindow.ts`). A window is
+ * whatever a policy has to remember; it starts as `empty`.
  */
+import * as tripWindow from "./tripWindow.ts"
 
 /** @internal */
-export type TripPolicy = { readonly _tag: "Consecutive"; readonly failures: number }
+export type TripPolicy = Consecutive | tripWindow.Windowed
 
-/** Failures in a row. @internal */
-export type Window = number
+/** @internal */
+export interface Consecutive {
+  readonly _tag: "Consecutive"
+  readonly failures: number
+}
+
+/** Failures in a row, or a window. @internal */
+export type Window = number | tripWindow.Window
 
 /** @internal */
 export const empty: Window = 0
 
-/** @internal */
-export const observe = (_policy: TripPolicy, window: Window, failed: boolean): Window => (failed ? window + 1 : empty)
+/** A window that another policy began counts for nothing. @internal */
+export const observe = (_policy: Consecutive, window: Window, failed: boolean): number =>
+  failed ? (typeof window === "number" ? window + 1 : 1) : 0
 
 /** @internal */
-export const trips = (policy: TripPolicy, window: Window): boolean => window >= policy.failures
+export const trips = (policy: Consecutive, window: number): boolean => window >= policy.failures
+
+/** What speaks against the dependency, as one number. @internal */
+export const counted = (window: Window, now: number): number =>
+  typeof window === "number" ? window : tripWindow.counted(window, now)
+
+/** Whether nothing in it speaks against the dependency. @internal */
+export const isClean = (window: Window, now: number): boolean =>
+  typeof window === "number" ? window === 0 : tripWindow.isClean(window, now)

@@ -35,6 +35,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type * as CircuitBreaker from "../CircuitBreaker.ts"
 import type * as Decision from "../Decision.ts"
 import { Resilience } from "../Resilience.ts"
 import type { Reason } from "../ResilienceError.ts"
@@ -145,12 +146,14 @@ export const explain = (decision: Decision.Decision): string => {
 const refusal = (name: string, { at, circuit, elapsed }: Decision.Decision, reason: Reason | undefined): string => {
   switch (reason?._tag) {
     case "CircuitOpen": {
-      const failures = circuit === undefined ? "" : `${times(circuit.failureCount, "failure")} in a row, `
+      const failures = circuit === undefined ? "" : `${counted(circuit)}, `
       const opened = circuit === undefined ? "" : `opened ${time(at - circuit.since)}, `
       return `refused by circuit ${name}: ${failures}${opened}next probe in ${Duration.format(reason.retryAfter)}`
     }
     case "CircuitHalfOpen":
-      return `refused by circuit ${name}: half-open, all its probes are under way, next one in ${Duration.format(reason.retryAfter)} at most`
+      return reason.because === "probing"
+        ? `refused by circuit ${name}: half-open, all its probes are under way, next one in ${Duration.format(reason.retryAfter)} at most`
+        : `refused by circuit ${name}: closed again and starting slowly, back to all calls in ${Duration.format(reason.retryAfter)} at most`
     case "CircuitIsolated":
       return `refused by circuit ${name}: isolated by an operator (${reason.because})${
         reason.retryAfter === undefined ? "" : `, for another ${Duration.format(reason.retryAfter)}`
@@ -165,6 +168,22 @@ const refusal = (name: string, { at, circuit, elapsed }: Decision.Decision, reas
       return `${name} was cut short by its ${reason.scope} timeout of ${Duration.format(reason.limit)}, ${span(elapsed)} after its start`
     case undefined:
       return `${name} was refused`
+  }
+}
+
+const counted = ({ failureCount, tripPolicy }: CircuitBreaker.Facts): string => {
+  switch (tripPolicy._tag) {
+    case "Consecutive":
+      return `${times(failureCount, "failure")} in a row`
+    case "CountWindow":
+      return `${times(failureCount, "failure")} in ${times(tripPolicy.size, "call")}`
+    case "TimeWindow":
+    case "FailuresIn":
+      return `${times(failureCount, "failure")} in ${Duration.format(tripPolicy.duration)}`
+    case "SlowCalls":
+      return times(failureCount, "slow call")
+    case "AnyOf":
+      return times(failureCount, "bad call")
   }
 }
 

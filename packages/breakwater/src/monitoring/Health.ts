@@ -299,7 +299,7 @@ export type Check = typeof Check.Type
  * @category schemas
  * @since 0.1.0
  */
-export const CircuitState = Schema.Literals(["closed", "open", "half_open", "isolated"])
+export const CircuitState = Schema.Literals(["closed", "open", "half_open", "isolated", "disabled", "metrics_only"])
 
 /**
  * Everything about the health of the process.

@@ -18,7 +18,7 @@
  * | `breakwater_abandoned` | gauge | |
  * | `breakwater_call_duration_seconds` | summary | `quantile`: `0.5`, `0.9`, `0.95`, `0.99`, `1` |
  * | `breakwater_attempt_duration_seconds` | summary | the same |
- * | `breakwater_circuit_state` | gauge, 0 or 1 | `state`: `closed`, `open`, `half_open`, `isolated` |
+ * | `breakwater_circuit_state` | gauge, 0 or 1 | `state`: `closed`, `open`, `half_open`, `isolated`, `disabled`, `metrics_only` |
  * | `breakwater_circuits` | gauge | `state` |
  * | `breakwater_circuit_transitions_total` | counter | `to`: `open`, `half_open`, `closed` |
  * | `breakwater_circuit_failures` | gauge | |

@@ -221,8 +221,8 @@ const ofCalls: ReadonlySet<ResilienceEvent.ResilienceEvent["_tag"]> = new Set([
   "CircuitOpened",
   "CircuitHalfOpened",
   "CircuitClosed",
-  "CircuitIsolated",
-  "CircuitIsolationEnded",
+  "CircuitOverridden",
+  "CircuitOverrideEnded",
   "ProbeLapsed"
 ])
 

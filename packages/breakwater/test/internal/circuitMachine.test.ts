@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import type * as circuit from "../../src/internal/circuit.ts"
+import * as circuit from "../../src/internal/circuit.ts"
 import * as machine from "../../src/internal/circuitMachine.ts"
 
 const settings: circuit.Settings = {
@@ -8,14 +8,16 @@ const settings: circuit.Settings = {
   openMillis: () => 500,
   probes: 1,
   successThreshold: 1,
-  probeMillis: 100
+  probeMillis: 100,
+  more: circuit.plain
 }
 
 type Outcome = "Success" | "Failure" | "Ignored"
 type Step = { readonly at: number } & (
-  | { readonly admit: string }
-  | { readonly end: string; readonly as: Outcome }
-  | { readonly isolate: number }
+  | { readonly admit: string; readonly draw?: number }
+  | { readonly end: string; readonly as: Outcome; readonly retryAfter?: number }
+  | { readonly isolate: number; readonly mode?: circuit.Mode }
+  | { readonly release: circuit.Mode }
   | { readonly trip: number | undefined }
   | { readonly close: "keep" | "forget" }
   | { readonly look: true }
@@ -38,12 +40,13 @@ const tell = (move: circuit.Move): string => {
       return `${head} ${move.because} ${move.failures} for ${move.openMillis}`
     case "Closed":
       return `${head} ${move.because}`
-    case "IsolationEnded":
-      return `${head} to ${move.to}`
+    case "OverrideEnded":
+      return `${head} ${move.mode} to ${move.to}`
+    case "Overridden":
+      return `${head} ${move.override.mode}`
     case "ProbeLapsed":
       return `${head} overdue ${move.overdueMillis}`
     case "HalfOpened":
-    case "Isolated":
       return head
   }
 }
@@ -70,7 +73,7 @@ const take = (
   tokens: Map<string, circuit.Token>
 ): circuit.Step<string> => {
   if ("admit" in step) {
-    const [admission, moves, next] = machine.admit(settings, self, step.at)
+    const [admission, moves, next] = machine.admit(settings, self, step.at, step.draw)
     switch (admission._tag) {
       case "Admitted":
         tokens.set(step.admit, admission.token)
@@ -82,12 +85,22 @@ const take = (
     }
   }
   if ("end" in step) {
-    const [recorded, moves, next] = machine.record(settings, self, step.at, tokens.get(step.end)!, step.as)
+    const token = tokens.get(step.end)!
+    const [recorded, moves, next] = machine.record(settings, self, step.at, token, step.as, step.retryAfter)
     return [`${step.end} ${recorded}`, moves, next]
   }
   if ("isolate" in step) {
-    const isolation = { reason: "maintenance", actor: undefined, until: step.isolate }
-    const [, moves, next] = machine.isolate(settings, self, step.at, isolation)
+    const { isolate: until, mode = "isolated" } = step
+    const [, moves, next] = machine.override(settings, self, step.at, {
+      mode,
+      reason: "maintenance",
+      actor: undefined,
+      until
+    })
+    return ["", moves, next]
+  }
+  if ("release" in step) {
+    const [, moves, next] = machine.release(settings, self, step.at, step.release)
     return ["", moves, next]
   }
   if ("trip" in step) {
@@ -434,7 +447,7 @@ describe("circuitMachine", () => {
         [
           "2 isolated Opened operator 0 for 500",
           "a isolated 80",
-          "b rejected open 410 | 3 isolated IsolationEnded to open",
+          "b rejected open 410 | 3 isolated OverrideEnded isolated to open",
           "c admitted | 4 open HalfOpened"
         ]
       )
@@ -469,12 +482,12 @@ describe("circuitMachine", () => {
         [
           "a admitted",
           "b admitted",
-          "1 closed Isolated",
+          "1 closed Overridden isolated",
           "c isolated 980",
           "a counted",
           "b counted | 2 isolated Opened failures 2 for 500",
           "d isolated 461",
-          "e admitted | 3 isolated IsolationEnded to open | 4 open HalfOpened"
+          "e admitted | 3 isolated OverrideEnded isolated to open | 4 open HalfOpened"
         ]
       )
     })
@@ -485,9 +498,9 @@ describe("circuitMachine", () => {
           4
         ),
         [
-          "2 open Isolated",
+          "2 open Overridden isolated",
           "a isolated 1",
-          "b rejected open 400 | 3 isolated IsolationEnded to open",
+          "b rejected open 400 | 3 isolated OverrideEnded isolated to open",
           "c admitted | 4 open HalfOpened"
         ]
       )
@@ -496,30 +509,30 @@ describe("circuitMachine", () => {
     it("isolates a half-open circuit, and its probes go on underneath", () => {
       const story = [...failing(0), admit(500, "a"), isolate(510, 1_000), admit(520, "b")]
       assert.deepStrictEqual(play(settings, [...story, success(530, "a"), admit(1_000, "c")]).lines.slice(5), [
-        "3 half_open Isolated",
+        "3 half_open Overridden isolated",
         "b isolated 480",
         "a counted | 4 isolated Closed probes_succeeded",
-        "c admitted | 5 isolated IsolationEnded to closed"
+        "c admitted | 5 isolated OverrideEnded isolated to closed"
       ])
       assert.deepStrictEqual(play(settings, [...story, look(600), admit(1_100, "c")]).lines.slice(7), [
         "4 isolated ProbeLapsed overdue 0 | 5 isolated Opened probe_lapsed 1 for 500",
-        "c admitted | 6 isolated IsolationEnded to open | 7 open HalfOpened"
+        "c admitted | 6 isolated OverrideEnded isolated to open | 7 open HalfOpened"
       ])
     })
 
     it("isolates for as long as nobody closes when no end is named", () => {
       assert.deepStrictEqual(
         play(settings, [isolate(0, Infinity), admit(1e12, "a"), close(1e12), admit(1e12, "b")]).lines,
-        ["1 closed Isolated", "a isolated Infinity", "2 isolated Closed operator", "b admitted"]
+        ["1 closed Overridden isolated", "a isolated Infinity", "2 isolated Closed operator", "b admitted"]
       )
     })
 
     it("replaces an isolation with the next one", () => {
       assert.deepStrictEqual(play(settings, [isolate(0, 100), isolate(10, 50), admit(49, "a"), admit(50, "b")]).lines, [
-        "1 closed Isolated",
-        "2 isolated Isolated",
+        "1 closed Overridden isolated",
+        "2 isolated Overridden isolated",
         "a isolated 1",
-        "b admitted | 3 isolated IsolationEnded to closed"
+        "b admitted | 3 isolated OverrideEnded isolated to closed"
       ])
     })
   })
@@ -645,14 +658,16 @@ class Naive {
   }
 
   passTime(now: number): void {
-    if (this.isolatedUntil !== undefined && this.isolatedUntil <= now) {
-      this.told.push(`${++this.version} isolated IsolationEnded`)
-      this.isolatedUntil = undefined
-    }
-    for (let due = this.due(now); due !== undefined; due = this.due(now)) {
-      due.lapsed = true
-      this.told.push(`${++this.version} ${this.state} ProbeLapsed`)
-      this.settle(due.deadline, "lapsed")
+    for (;;) {
+      const due = this.due(now)
+      if (this.isolatedUntil !== undefined && this.isolatedUntil <= Math.min(now, due?.deadline ?? now)) {
+        this.told.push(`${++this.version} isolated OverrideEnded`)
+        this.isolatedUntil = undefined
+      } else if (due !== undefined) {
+        due.lapsed = true
+        this.told.push(`${++this.version} ${this.state} ProbeLapsed`)
+        this.settle(due.deadline, "lapsed")
+      } else return
     }
   }
 
@@ -697,7 +712,7 @@ class Naive {
 
   isolate(now: number, until: number): void {
     this.passTime(now)
-    this.told.push(`${++this.version} ${this.state} Isolated`)
+    this.told.push(`${++this.version} ${this.state} Overridden`)
     this.isolatedUntil = until
   }
 
@@ -760,7 +775,8 @@ const settingsOf = (plan: Plan): circuit.Settings => ({
   openMillis: plan.openMillis,
   probes: plan.probes,
   successThreshold: plan.successThreshold,
-  probeMillis: plan.probeMillis
+  probeMillis: plan.probeMillis,
+  more: circuit.plain
 })
 
 /** Runs commands against the machine. A call is named by how many unfinished ones are older. */
@@ -819,7 +835,8 @@ const run = (
       }
       case "operator": {
         const [, moved, next] = command.what.startsWith("isolate")
-          ? machine.isolate(settings, self, now, {
+          ? machine.override(settings, self, now, {
+              mode: "isolated",
               reason: "why",
               actor: undefined,
               until: command.what === "isolate" ? Infinity : now + 20_000
@@ -839,8 +856,8 @@ const legal: Readonly<Record<circuit.Move["_tag"], ReadonlyArray<circuit.State>>
   Opened: ["closed", "half_open", "isolated"],
   HalfOpened: ["open"],
   Closed: ["open", "half_open", "isolated"],
-  Isolated: ["closed", "open", "half_open", "isolated"],
-  IsolationEnded: ["isolated"],
+  Overridden: ["closed", "open", "half_open", "isolated"],
+  OverrideEnded: ["isolated"],
   ProbeLapsed: ["half_open", "isolated"]
 }
 

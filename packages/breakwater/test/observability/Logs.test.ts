@@ -116,7 +116,7 @@ describe("Logs", () => {
         yield* Effect.void.pipe(withResilience(fragile, { operation: "read" }))
       })
       const lines = yield* logged(isolate)
-      assert.deepStrictEqual(told(lines), ["Warn CircuitIsolated", "Info CircuitIsolationEnded"])
+      assert.deepStrictEqual(told(lines), ["Warn CircuitOverridden", "Info CircuitOverrideEnded"])
       assert.include(lines[0]!.annotations, { reason: "incident 42", actor: "ana", expiresIn: "10s" })
     })
   )

@@ -46,6 +46,15 @@ const command = {
   error: [AdminError.businessLogic, AdminError.preconditionFailed]
 } as const
 
+const override = {
+  ...command,
+  payload: Schema.Struct({
+    reason: parameters.reason,
+    /** Default 3,600. */
+    expires_in_seconds: Schema.optionalKey(parameters.whole(1, day))
+  })
+} as const
+
 /**
  * @category groups
  * @since 0.1.0
@@ -76,16 +85,23 @@ export class CircuitsGroup extends HttpApiGroup.make("circuits").add(
       scope: "operate"
     })
   ),
-  HttpApiEndpoint.post("isolate", "/circuit-breakers/:breaker_name/isolate", {
-    ...command,
-    payload: Schema.Struct({
-      reason: parameters.reason,
-      /** Default 3,600. */
-      expires_in_seconds: Schema.optionalKey(parameters.whole(1, day))
-    })
-  }).annotateMerge(
+  HttpApiEndpoint.post("isolate", "/circuit-breakers/:breaker_name/isolate", override).annotateMerge(
     operation("isolate_circuit_breaker", "circuit_breaker_isolation", {
       summary: "Holds a circuit open until it is closed, or for expires_in_seconds: 1 to 86,400, default 3,600.",
+      scope: "operate"
+    })
+  ),
+  HttpApiEndpoint.post("disable", "/circuit-breakers/:breaker_name/disable", override).annotateMerge(
+    operation("disable_circuit_breaker", "circuit_breaker_disabling", {
+      summary:
+        "Admits every call and counts none of them in the circuit, until it is closed or for expires_in_seconds: 1 to 86,400, default 3,600.",
+      scope: "operate"
+    })
+  ),
+  HttpApiEndpoint.post("metricsOnly", "/circuit-breakers/:breaker_name/metrics-only", override).annotateMerge(
+    operation("metrics_only_circuit_breaker", "circuit_breaker_metrics_only", {
+      summary:
+        "Lets a circuit move but refuse nothing, until it is closed or for expires_in_seconds: 1 to 86,400, default 3,600.",
       scope: "operate"
     })
   ),
@@ -94,7 +110,7 @@ export class CircuitsGroup extends HttpApiGroup.make("circuits").add(
     payload: parameters.optionalReason
   }).annotateMerge(
     operation("close_circuit_breaker", "circuit_breaker_closing", {
-      summary: "Closes a circuit and ends an isolation. It remembers how often it opened.",
+      summary: "Closes a circuit and ends every override. It remembers how often it opened.",
       scope: "operate",
       optionalBody: true
     })

@@ -14,8 +14,8 @@ import * as lookup from "../internal/lookup.ts"
 import * as operationViews from "../internal/operationViews.ts"
 import { tagged } from "../internal/version.ts"
 
-/** A forced state always expires. */
-const isolationSeconds = 3_600
+/** An override always expires. */
+const overrideSeconds = 3_600
 
 /**
  * @category layers
@@ -49,8 +49,26 @@ export const layer = HttpApiBuilder.group(
       return tagged(after)
     })
 
-    const isolate = (circuit: CircuitBreaker.Circuit, reason: string, seconds = isolationSeconds) =>
-      Effect.flatMap(lookup.actor, (actor) => circuit.isolate({ reason, actor, expiresIn: Duration.seconds(seconds) }))
+    const override =
+      (
+        command: string,
+        lay: (circuit: CircuitBreaker.Circuit, how: CircuitBreaker.OverrideOptions) => Effect.Effect<void>
+      ) =>
+      (request: {
+        readonly headers: { readonly "if-match"?: string | undefined }
+        readonly params: { readonly breaker_name: string }
+        readonly payload: { readonly reason: string; readonly expires_in_seconds?: number | undefined }
+      }) => {
+        const { expires_in_seconds: seconds = overrideSeconds, reason } = request.payload
+        return run(
+          command,
+          { name: request.params.breaker_name, ifMatch: request.headers["if-match"], reason },
+          (circuit) =>
+            Effect.flatMap(lookup.actor, (actor) =>
+              lay(circuit, { reason, actor, expiresIn: Duration.seconds(seconds) })
+            )
+        )
+      }
 
     const circuits = Effect.map(resilience.operations, (operations) =>
       operationViews.circuitsState(circuitsOf(operations))
@@ -77,10 +95,9 @@ export const layer = HttpApiBuilder.group(
         run("trip_circuit_breaker", { name: params.breaker_name, ifMatch: headers["if-match"], reason }, (circuit) =>
           circuit.trip({ openFor: seconds === undefined ? undefined : Duration.seconds(seconds) })
         ),
-      isolate: ({ headers, params, payload: { expires_in_seconds: seconds, reason } }) =>
-        run("isolate_circuit_breaker", { name: params.breaker_name, ifMatch: headers["if-match"], reason }, (circuit) =>
-          isolate(circuit, reason, seconds)
-        ),
+      isolate: override("isolate_circuit_breaker", (circuit, how) => circuit.isolate(how)),
+      disable: override("disable_circuit_breaker", (circuit, how) => circuit.disable(how)),
+      metricsOnly: override("metrics_only_circuit_breaker", (circuit, how) => circuit.metricsOnly(how)),
       close: ({ headers, params, payload }) =>
         run(
           "close_circuit_breaker",

@@ -56,13 +56,30 @@ export const breakerDetails = (
   lastFailureTime: instant(circuit.lastFailureTime),
   retryAt: Option.map(circuit.retryAfter, (after) => DateTime.add(now, { milliseconds: Duration.toMillis(after) })),
   retryAfterSeconds: circuit.retryAfter,
-  isolation: Option.map(circuit.isolation, ({ actor, expiresIn, reason }) => ({
+  isolation: Option.fromUndefinedOr(overridesOf(circuit, now).find(({ mode }) => mode === "isolated")),
+  overrides: overridesOf(circuit, now),
+  window: circuit.window.map(({ calls, counted, policy }) => ({ policy: policyName(policy), calls, counted })),
+  metrics: Health.metrics({ ...operation, circuits: [circuit] })
+})
+
+const overridesOf = ({ overrides }: CircuitBreaker.Snapshot, now: DateTime.Utc) =>
+  overrides.map(({ actor, expiresIn, mode, reason }) => ({
+    mode,
     reason,
     actor: Option.fromUndefinedOr(actor),
     expiresAt: Option.map(expiresIn, (left) => DateTime.add(now, { milliseconds: Duration.toMillis(left) }))
-  })),
-  metrics: Health.metrics({ ...operation, circuits: [circuit] })
-})
+  }))
+
+const policyNames = {
+  Consecutive: "consecutive",
+  CountWindow: "count_window",
+  TimeWindow: "time_window",
+  FailuresIn: "failures_in",
+  SlowCalls: "slow_calls",
+  AnyOf: "any_of"
+} as const
+
+const policyName = ({ _tag }: CircuitBreaker.TripPolicy) => policyNames[_tag]
 
 /** @internal */
 export const breakerReset = (

@@ -185,11 +185,12 @@ const isolations = ({ limits, now, operations, watch }: Input): Check => {
   let total = 0
   const long: Array<string> = []
   for (const { circuits } of operations) {
-    for (const { isolation, name } of circuits) {
+    for (const { name, overrides } of circuits) {
       total++
       const age = now - (watch.isolated.get(name) ?? now)
-      if (age < limits.isolatedMillis || isolation._tag === "None") continue
-      const { actor = "unknown", reason } = isolation.value
+      const isolation = overrides.find(({ mode }) => mode === "isolated")
+      if (age < limits.isolatedMillis || isolation === undefined) continue
+      const { actor = "unknown", reason } = isolation
       long.push(`${name} (${inWords(age)}, by ${actor}: ${JSON.stringify(reason)})`)
     }
   }

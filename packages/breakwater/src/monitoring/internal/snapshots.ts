@@ -15,7 +15,14 @@ export const isOpen = ({ state }: CircuitBreaker.Snapshot): boolean => state ===
 export const namesOf = (circuits: ReadonlyArray<CircuitBreaker.Snapshot>): ReadonlyArray<string> =>
   circuits.map(({ name }) => name)
 
-const severities = ["closed", "half_open", "open", "isolated"] as const satisfies ReadonlyArray<CircuitBreaker.State>
+const severities = [
+  "closed",
+  "metrics_only",
+  "disabled",
+  "half_open",
+  "open",
+  "isolated"
+] as const satisfies ReadonlyArray<CircuitBreaker.State>
 
 /** The higher the worse; no state at all is below every state. @internal */
 export const severityOf = (state: CircuitBreaker.State | undefined): number =>

@@ -46,7 +46,7 @@ export const levelsOf = (snapshots: ReadonlyArray<Snapshot>): Levels => {
   const levels = {
     inFlight: 0,
     abandoned: 0,
-    states: { closed: 0, open: 0, half_open: 0, isolated: 0 },
+    states: { closed: 0, open: 0, half_open: 0, isolated: 0, disabled: 0, metrics_only: 0 },
     failures: 0
   }
   for (const { circuits, counters } of snapshots) {
@@ -84,7 +84,14 @@ const reasons = words<keyof Counters["rejections"]>({
 })
 
 /** The worst first. */
-const states = words<CircuitBreaker.State>({ isolated: true, open: true, half_open: true, closed: true })
+const states = words<CircuitBreaker.State>({
+  isolated: true,
+  open: true,
+  half_open: true,
+  disabled: true,
+  metrics_only: true,
+  closed: true
+})
 
 const worst = (counts: Levels["states"]): CircuitBreaker.State => states.find((state) => counts[state] > 0) ?? "closed"
 

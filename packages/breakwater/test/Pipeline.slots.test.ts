@@ -1,0 +1,246 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Exit, Fiber, Option } from "effect"
+import { TestClock } from "effect/testing"
+import {
+  BulkheadFull,
+  Coalesce,
+  type Policy,
+  Preset,
+  Resilience,
+  ResilienceError,
+  Strategy,
+  Timeout,
+  withResilience
+} from "breakwater"
+import type { Moment } from "../src/Moment.ts"
+
+/** A policy of one's own: notes who passes, and refuses whom it is told to. */
+class Gate implements Policy.Startable<number> {
+  readonly log: Array<string>
+  readonly options: { readonly refuses?: (nth: number) => boolean; readonly isBusy?: boolean; readonly wait?: number }
+  constructor(log: Array<string>, options: Gate["options"] = {}) {
+    this.log = log
+    this.options = options
+  }
+  startUnsafe({ operation, slot }: Policy.Services): Policy.Running<this, number> {
+    let inForce: Pick<Gate, "log" | "options"> = { log: this.log, options: this.options }
+    let passed = 0
+    inForce.log.push(`start ${slot}`)
+    return {
+      run: <A, E, R>(self: Effect.Effect<A, E, R>, call: Policy.Call, moment: Moment) =>
+        Effect.suspend((): Effect.Effect<A, E | ResilienceError, R> => {
+          const { refuses, wait = 0 } = inForce.options
+          inForce.log.push(call.key === undefined ? slot : `${slot} ${call.key}`)
+          passed++
+          const waited = Duration.millis(wait)
+          if (refuses?.(passed) === true) {
+            const reason = new BulkheadFull({ active: 1, queued: 0, limit: 1, waited })
+            return Effect.fail(new ResilienceError({ operation, key: call.key, reason }))
+          }
+          return Effect.andThen(
+            Effect.sleep(wait),
+            Effect.suspend(() => {
+              moment.read()
+              return self
+            })
+          )
+        }),
+      retuneUnsafe: (settings) => {
+        inForce = settings
+        inForce.log.push(`retune ${slot}`)
+      },
+      isAtRest: () => inForce.options.isBusy !== true,
+      snapshotsUnsafe: () => [passed]
+    }
+  }
+}
+
+const operations = Effect.flatMap(Resilience, ({ operations }) => operations)
+
+const settings = {
+  retry: { maxAttempts: 2, base: "1 second", minDelay: 0, jitter: "none" },
+  timeout: { attempt: "2 seconds", total: "30 seconds" }
+} as const
+
+const finish = Effect.fnUntraced(function* <A, E, R>(self: Effect.Effect<A, E, R>) {
+  const fiber = yield* Effect.forkChild(self, { startImmediately: true })
+  yield* TestClock.adjust("1 minute")
+  return yield* Fiber.await(fiber)
+})
+
+describe("a policy in a place of the pipeline", () => {
+  it.effect("is passed in order: admission once, bulkhead and quota for each attempt", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const gate = new Gate(log)
+      const strategy = Strategy.make("gated", { ...settings, admission: gate, bulkhead: gate, quota: gate })
+      const exit = yield* Effect.suspend(() => Effect.fail(log.push("call"))).pipe(
+        withResilience(strategy, { operation: "target", key: "a" }),
+        finish
+      )
+      assert.isTrue(Exit.isFailure(exit))
+      assert.deepStrictEqual(log, [
+        "start quota",
+        "start bulkhead",
+        "start admission",
+        "admission a",
+        "bulkhead a",
+        "quota a",
+        "call",
+        "bulkhead a",
+        "quota a",
+        "call"
+      ])
+      const [target] = yield* operations
+      assert.deepInclude(target!.counters, { calls: 1, failed: 1, attempts: 2, retries: 1, inFlight: 0 })
+      assert.deepInclude(target!.circuits[0]!.counters, { admitted: 2, failed: 2 })
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("lets a call that it refuses count as a call without an attempt", () =>
+    Effect.gen(function* () {
+      for (const slot of ["admission", "bulkhead", "quota"] as const) {
+        const gate = new Gate([], { refuses: () => true })
+        const strategy = Strategy.make(slot, { ...settings, [slot]: gate })
+        const error = yield* Effect.succeed(1).pipe(withResilience(strategy), Effect.flip)
+        assert.strictEqual(error.reason._tag, "BulkheadFull")
+        const target = (yield* operations).find(({ name }) => name === slot)!
+        const expected = { calls: 1, rejected: 1, failed: 0, attempts: 0, retries: 0, inFlight: 0 }
+        assert.deepInclude(target.counters, expected)
+        assert.deepStrictEqual(target.counters.rejections, { BulkheadFull: 1 })
+        assert.deepInclude(target.circuits[0], { state: "closed", failureCount: 0 })
+        assert.strictEqual(target.attemptLatency.count, 0)
+      }
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("keeps the time of an attempt from its own wait, and the time of a call not", () =>
+    Effect.gen(function* () {
+      const wait = 3_000
+      const strategy = Strategy.make("slow", { ...settings, bulkhead: new Gate([], { wait }) })
+      const exit = yield* Effect.sleep("1 second").pipe(withResilience(strategy), finish)
+      assert.isTrue(Exit.isSuccess(exit))
+      const [target] = yield* operations
+      assert.strictEqual(target!.attemptLatency.max, 1_000)
+      assert.strictEqual(target!.callLatency.max, 4_000)
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("is started once for an operation, and once more for another", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const strategy = Strategy.make("gated", { bulkhead: new Gate(log) })
+      const call = (operation: string) => withResilience(Effect.void, strategy, { operation })
+      yield* Effect.all([call("one"), call("one"), call("two")])
+      assert.deepStrictEqual(log, ["start bulkhead", "bulkhead", "bulkhead", "start bulkhead", "bulkhead"])
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("is started by a later call whose own strategy has it, and left as it is by others", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const operation = "shared"
+      const call = (strategy: Strategy.Strategy) => withResilience(Effect.void, strategy, { operation })
+      yield* call(Strategy.balanced)
+      yield* call(Strategy.make("first", { bulkhead: new Gate(log) }))
+      yield* call(Strategy.make("second", { bulkhead: new Gate([]) }))
+      yield* call(Strategy.balanced)
+      assert.deepStrictEqual(log, ["start bulkhead", "bulkhead", "bulkhead"])
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("keeps its state when the configuration changes", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const strategy = Strategy.make("gated", { bulkhead: new Gate(log) })
+      const resilience = yield* Resilience
+      const call = withResilience(Effect.void, strategy)
+      yield* call
+      yield* resilience.configure((current) => ({ ...current, overlay: Preset.overlay({ retryAttempts: 2 }) }))
+      yield* call
+      assert.deepStrictEqual(log, ["start bulkhead", "bulkhead", "bulkhead"])
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("that is busy keeps its operation from being forgotten", () =>
+    Effect.gen(function* () {
+      const strategy = (isBusy: boolean) => Strategy.make("gated", { bulkhead: new Gate([], { isBusy }) })
+      for (const [operation, isBusy] of [
+        ["busy", true],
+        ["idle", false],
+        ["next", false]
+      ] as const) {
+        yield* withResilience(Effect.void, strategy(isBusy), { operation })
+      }
+      const names = (yield* operations).map(({ name }) => name)
+      assert.deepStrictEqual(names, ["busy", "next"])
+    }).pipe(Effect.provide(Resilience.layer(Preset.simple, { maxOperations: 2 })))
+  )
+})
+
+describe("calls that share a run", () => {
+  const named = (operation: string, options: { readonly key?: string; readonly text?: string } = {}) =>
+    withResilience("balanced", { operation, key: options.key, coalesce: Coalesce.by(options.text ?? "same") })
+
+  it.effect("count as one call, and as many followers", () =>
+    Effect.gen(function* () {
+      let runs = 0
+      const work = Effect.sync(() => ++runs).pipe(Effect.delay("1 second"), named("target"))
+      const exit = yield* finish(Effect.all([work, work, work], { concurrency: "unbounded" }))
+      assert.deepStrictEqual(exit, Exit.succeed([1, 1, 1]))
+      const [target] = yield* operations
+      assert.deepInclude(target!.counters, { calls: 1, succeeded: 1, attempts: 1, inFlight: 0 })
+      const expected = { led: 1, joined: 2, alone: 0, inFlight: 0, waiting: 0, capacity: 10_000 }
+      assert.deepStrictEqual(target!.coalesce, Option.some(expected))
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("are of one operation, one tenant and one key", () =>
+    Effect.gen(function* () {
+      let runs = 0
+      const work = Effect.sync(() => ++runs).pipe(Effect.delay("1 second"))
+      const calls = [
+        named("one"),
+        named("two"),
+        named("one", { key: "a" }),
+        named("one", { key: "b" }),
+        named("one", { text: "other" })
+      ]
+      yield* finish(
+        Effect.all(
+          calls.map((guard) => guard(work)),
+          { concurrency: "unbounded" }
+        )
+      )
+      assert.strictEqual(runs, 5)
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("each have their own fallback", () =>
+    Effect.gen(function* () {
+      let runs = 0
+      const work = Effect.suspend(() => Effect.fail(++runs)).pipe(Effect.delay("1 second"))
+      const call = (fallback: string) =>
+        withResilience(work, Strategy.make("once", { retry: false }), {
+          coalesce: Coalesce.by("same"),
+          fallback: () => Effect.succeed(fallback)
+        })
+      const exit = yield* finish(Effect.all([call("a"), call("b")], { concurrency: "unbounded" }))
+      assert.deepStrictEqual(exit, Exit.succeed(["a", "b"]))
+      assert.strictEqual(runs, 1)
+      const [target] = yield* operations
+      assert.deepInclude(target!.counters, { calls: 1, failed: 1, fallbacks: 2 })
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("run on when the first leaves, under the strategy's time and not under a caller's", () =>
+    Effect.gen(function* () {
+      const work = Effect.succeed("done").pipe(Effect.delay("5 seconds"), named("target"))
+      const hasty = yield* Effect.forkChild(Timeout.total(work, "1 second"), { startImmediately: true })
+      const patient = yield* Effect.forkChild(work, { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(hasty)))
+      assert.deepStrictEqual(yield* Fiber.await(patient), Exit.succeed("done"))
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+})
