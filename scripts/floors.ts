@@ -26,6 +26,7 @@ export const floors: ReadonlyArray<Floor> = [
     files: named(
       "Settings",
       "Outcome",
+      "Fallback",
       "Policy",
       "Errors",
       "ResilienceError",
@@ -56,7 +57,8 @@ export const floors: ReadonlyArray<Floor> = [
       "AdaptiveLimiter",
       "Hedge",
       "Coalesce",
-      "Fallback"
+      "Tiered",
+      "StaleCache"
     ),
     apart: true
   },

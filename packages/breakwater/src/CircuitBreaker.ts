@@ -432,8 +432,10 @@ export class Circuit {
     return this.cell.current
   }
 
-  /** Begins with what is remembered of it. @internal */
-  recallUnsafe(remembered: circuit.Machine): void {
+  /** Goes on with what is remembered of it, from now on. @internal */
+  recallUnsafe(remembered: circuit.Machine, now: number): void {
+    this.spent = this.timeIn(machine.state(this.cell.current), now)
+    this.stateSince = now
     this.set(remembered)
   }
 
@@ -863,9 +865,9 @@ export class Circuits {
   }
 
   /** Lets a new circuit begin with what is remembered of it. */
-  protected recall(circuit: Circuit): Circuit {
+  protected recall(circuit: Circuit, now: number): Circuit {
     const remembered = this.keeper?.recall(this.operation, circuit.key)
-    if (remembered !== undefined) circuit.recallUnsafe(remembered)
+    if (remembered !== undefined) circuit.recallUnsafe(remembered, now)
     return circuit
   }
 
@@ -875,10 +877,10 @@ export class Circuits {
     this.keyed ??= new BoundedMap(this.maxKeys, (circuit, now) => circuit.mayForget(now))
     const known = this.keyed.get(key)
     if (known !== undefined) return known
-    const added = this.recall(new Circuit(this, key, moment.now))
+    const added = this.recall(new Circuit(this, key, moment.now), moment.now)
     if (this.keyed.add(key, added, moment.now)) return added
     // Full of circuits that must stay: what is left over is protected together.
-    this.overflow ??= this.recall(new Circuit(this, overflowKey, moment.now))
+    this.overflow ??= this.recall(new Circuit(this, overflowKey, moment.now), moment.now)
     return this.overflow
   }
 
@@ -973,7 +975,7 @@ class KeptCircuits extends Circuits {
   constructor(options: CircuitsOptions, keeper: KeeperService) {
     super(options)
     this.keptBy = keeper
-    this.recall(this.findUnsafe(undefined)!)
+    this.recall(this.findUnsafe(undefined)!, options.now)
   }
 
   override get keeper(): KeeperService {

@@ -86,10 +86,10 @@ export const ResilienceEvent = Schema.Union([
   circuitEvent("CircuitOverrideEnded", { mode: overrideMode, to: circuitState }),
   /** A probe did not answer in time and counts as failed. */
   event("ProbeLapsed", { overdue: Schema.DurationFromString }),
-  /** The caller got the fallback's answer. */
-  event("FallbackServed", { error: Schema.String }),
-  /** The fallback itself failed. */
-  event("FallbackFailed", { error: Schema.String }),
+  /** The caller got the fallback's answer, that of a `tier` if there are several. */
+  event("FallbackServed", { error: Schema.String, tier: Schema.optional(Schema.String) }),
+  /** The fallback itself failed, or the last `tier` that was tried. */
+  event("FallbackFailed", { error: Schema.String, tier: Schema.optional(Schema.String) }),
   /** The configuration of all operations changed. */
   Schema.TaggedStruct("ConfigurationChanged", {
     at: Schema.DateTimeUtcFromString,

@@ -11,23 +11,23 @@ import type * as Fiber from "effect/Fiber"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as Errors from "./Classification.ts"
 import type * as Coalesce from "./Coalesce.ts"
+import * as Fallback from "./Fallback.ts"
 import * as Moment from "./Moment.ts"
 import type { Operation } from "./Operation.ts"
 import type * as Policy from "./Policy.ts"
-import { isResilienceError, type ResilienceError } from "./ResilienceError.ts"
+import type { ResilienceError } from "./ResilienceError.ts"
 import * as Retry from "./Retry.ts"
 import type * as Strategy from "./Strategy.ts"
 import * as Timeout from "./Timeout.ts"
 import type * as Tracing from "./Tracing.ts"
 
 /**
- * Which final failures a fallback answers: `failures`, every error of the
- * call; `rejections`, only ours; `all`, defects too. Never an interruption.
+ * Which final failures a fallback answers.
  *
  * @category models
  * @since 0.1.0
  */
-export type FallbackOn = "failures" | "rejections" | "all"
+export type FallbackOn = Fallback.On
 
 /**
  * What one call asks of the pipeline, with its types erased.
@@ -207,7 +207,7 @@ const countAttempts = <A, E, R>(
 
 const fallBack = <A, E, R>(self: Effect.Effect<A, E, R>, operation: Operation, call: Call): Effect.Effect<A, E, R> =>
   Effect.catchCause(self, (cause) => {
-    const failed = answerable(cause, call.fallbackOn ?? "failures")
+    const failed = Fallback.answerable(cause, call.fallbackOn ?? "failures")
     if (failed === undefined) return Effect.failCause(cause)
     const ended = (hasServed: boolean) =>
       Effect.map(Clock.Clock, (clock) => operation.fallbackEnded(hasServed, failed.error, call.key, clock))
@@ -218,11 +218,3 @@ const fallBack = <A, E, R>(self: Effect.Effect<A, E, R>, operation: Operation, c
       Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : ended(false)))
     )
   })
-
-/** The error that a fallback may answer; `undefined` if it may not. */
-const answerable = (cause: Cause.Cause<unknown>, on: FallbackOn): { readonly error: unknown } | undefined => {
-  if (cause.reasons.some(Cause.isInterruptReason)) return undefined
-  if (on !== "all" && cause.reasons.some(Cause.isDieReason)) return undefined
-  const error = Cause.squash(cause)
-  return on === "rejections" && !isResilienceError(error) ? undefined : { error }
-}

@@ -8,6 +8,7 @@ import {
   Resilience,
   type ResilienceError,
   Retry,
+  StaleCache,
   Strategy,
   Timeout,
   withResilience
@@ -84,6 +85,25 @@ describe("a step of the wall clock changes nothing:", () => {
       yield* step
       yield* TestClock.adjust(1)
       yield* call
+    }))
+
+  test("an answer is fresh, and stands in for a failure, for the time it may", (step) =>
+    Effect.gen(function* () {
+      let lookups = 0
+      const cache = yield* StaleCache.make(() => (++lookups === 1 ? Effect.succeed("one") : down), {
+        timeToLive: "10 seconds",
+        maxStale: "10 seconds"
+      })
+      yield* cache.get("key")
+      yield* step
+      yield* TestClock.adjust("9999 millis")
+      assert.deepStrictEqual(yield* cache.get("key"), { value: "one", age: Duration.millis(9_999), isStale: false })
+      yield* step
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* cache.get("key"), { value: "one", age: Duration.millis(19_999), isStale: true })
+      yield* step
+      yield* TestClock.adjust(1)
+      assert.strictEqual(yield* Effect.flip(cache.get("key")), "down")
     }))
 
   test("a probe and an isolation have the time they have", (step) =>

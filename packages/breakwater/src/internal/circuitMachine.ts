@@ -41,7 +41,8 @@ const firstShare = 0.1
 
 type Closed = Extract<Automatic, { _tag: "closed" }>
 
-const closedSince = (since: number, generation: number, backoff: Backoff, rampUntil = 0): Closed => ({
+/** @internal */
+export const closedSince = (since: number, generation: number, backoff: Backoff, rampUntil = 0): Closed => ({
   _tag: "closed",
   generation,
   backoff,

@@ -55,17 +55,24 @@ const none: ReadonlyArray<Override> = []
 const clamp = (value: number, maximum: number): number => Math.min(Math.max(value, 0), maximum)
 
 /**
- * A machine that goes on, `passedMillis` of wall time later. The wall clock may
- * have been set: what is left is never below 0, nor above the whole time.
+ * A machine that goes on, `passedMillis` of wall time later, in place of one
+ * whose outcomes it fences off. The wall clock may have been set: what is left
+ * is never below 0, nor above the whole time.
  *
  * @internal
  */
-export const recall = ({ open, overrides }: Memory, passedMillis: number, now: number): Machine => {
+export const recall = (
+  { open, overrides }: Memory,
+  passedMillis: number,
+  now: number,
+  before: Machine = machine.initial
+): Machine => {
+  const generation = before.automatic.generation + 1
   const automatic: Automatic =
     open === undefined
-      ? machine.initial.automatic
-      : opened(open, clamp(open.leftMillis - passedMillis, open.openMillis), now)
-  const self: Machine = { automatic, overrides: undefined, version: 1 }
+      ? machine.closedSince(now, generation, { openings: 0, openMillis: 0 })
+      : opened(open, clamp(open.leftMillis - passedMillis, open.openMillis), generation, now)
+  const self: Machine = { automatic, overrides: undefined, version: before.version + 1 }
   return overrides.reduce((self, { actor, leftMillis = Infinity, mode, reason }) => {
     const left = clamp(leftMillis - passedMillis, leftMillis)
     return left === 0 ? self : machine.laid(self, { mode, reason, actor, until: now + left })
@@ -75,10 +82,11 @@ export const recall = ({ open, overrides }: Memory, passedMillis: number, now: n
 const opened = (
   { failures, openMillis, openings }: NonNullable<Memory["open"]>,
   leftMillis: number,
+  generation: number,
   now: number
 ): Automatic => ({
   _tag: "open",
-  generation: 1,
+  generation,
   backoff: { openings, openMillis },
   since: now + leftMillis - openMillis,
   until: now + leftMillis,

@@ -55,6 +55,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as Schema from "effect/Schema"
 import * as CircuitBreaker from "../CircuitBreaker.ts"
@@ -97,6 +98,12 @@ export const Entry = /*#__PURE__*/ Schema.Struct({
     })
   ).check(Schema.isMaxLength(3))
 })
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Entry = typeof Entry.Type
 
 const EntryJson = /*#__PURE__*/ Schema.fromJsonString(Entry)
 
@@ -185,6 +192,62 @@ const retryAfter = Duration.seconds(10)
 const lifeOf = ({ open, overrides }: memory.Memory): number =>
   Math.max(open?.leftMillis ?? 0, ...overrides.map(({ leftMillis }) => leftMillis ?? Infinity))
 
+/** `undefined`: nothing that a new circuit would not do. */
+const entryOf = (circuit: CircuitBreaker.Circuit, clock: Clock.Clock): [Entry, memory.Memory] | undefined => {
+  const kept = memory.remember(circuit.machineUnsafe, Monotonic.now(clock))
+  if (kept === undefined) return undefined
+  const entry: Entry = {
+    version: 1,
+    operation: circuit.operation,
+    key: circuit.key ?? null,
+    savedAt: timestamp(clock),
+    open: kept.open ?? null,
+    overrides: kept.overrides.map(({ actor, leftMillis, mode, reason }) => ({
+      mode,
+      reason,
+      actor: actor ?? null,
+      leftMillis: leftMillis ?? null
+    }))
+  }
+  return [entry, kept]
+}
+
+const memoryOf = ({ open, overrides }: Entry): memory.Memory => ({
+  open: open ?? undefined,
+  overrides: overrides.map(({ actor, leftMillis, mode, reason }) => ({
+    mode,
+    reason,
+    actor: actor ?? undefined,
+    leftMillis: leftMillis ?? undefined
+  }))
+})
+
+const passedSince = ({ savedAt }: Entry, clock: Clock.Clock): number =>
+  clock.currentTimeMillisUnsafe() - savedAt.epochMilliseconds
+
+/**
+ * What a restart would have to know of a circuit, to keep it where one likes.
+ * None of a circuit that is closed and has no override.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const exported = (circuit: CircuitBreaker.Circuit): Effect.Effect<Option.Option<Entry>> =>
+  Effect.map(Clock.Clock, (clock) => Option.map(Option.fromUndefinedOr(entryOf(circuit, clock)), ([entry]) => entry))
+
+/**
+ * Lets a circuit go on with what was exported, of itself or of another one.
+ * Calls that run count for nothing any more. It publishes no event.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const restore = (circuit: CircuitBreaker.Circuit, entry: Entry): Effect.Effect<void> =>
+  Effect.map(Clock.Clock, (clock) => {
+    const now = Monotonic.now(clock)
+    circuit.recallUnsafe(memory.recall(memoryOf(entry), passedSince(entry, clock), now, circuit.machineUnsafe), now)
+  })
+
 const make = Effect.fnUntraced(function* (settings: Settings) {
   const { maxEntries, prefix, timeout } = settings
   const store = yield* KeyValueStore.KeyValueStore
@@ -216,21 +279,13 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
       stats.garbage++
       return
     }
-    const { key, open, operation, overrides, savedAt } = decoded.value
-    if (nameOf(operation, key ?? undefined) !== name) {
+    const entry = decoded.value
+    if (nameOf(entry.operation, entry.key ?? undefined) !== name) {
       stats.garbage++
       return
     }
-    const kept: memory.Memory = {
-      open: open ?? undefined,
-      overrides: overrides.map(({ actor, leftMillis, mode, reason }) => ({
-        mode,
-        reason,
-        actor: actor ?? undefined,
-        leftMillis: leftMillis ?? undefined
-      }))
-    }
-    const passed = clock.currentTimeMillisUnsafe() - savedAt.epochMilliseconds
+    const kept = memoryOf(entry)
+    const passed = passedSince(entry, clock)
     const left = lifeOf(kept) - passed
     if (left <= -restMillis) return yield* store.remove(prefix + name)
     const now = Monotonic.now(clock)
@@ -264,9 +319,9 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     )
 
   const write = Effect.fnUntraced(function* (name: string, circuit: CircuitBreaker.Circuit) {
-    const now = Monotonic.now(clock)
-    const kept = memory.remember(circuit.machineUnsafe, now)
-    if (kept === undefined) return entries.has(name) ? yield* remove(name) : undefined
+    const found = entryOf(circuit, clock)
+    if (found === undefined) return entries.has(name) ? yield* remove(name) : undefined
+    const [entry, kept] = found
     if (!entries.has(name) && entries.size >= maxEntries) {
       yield* makeRoom
       if (entries.size >= maxEntries) {
@@ -274,20 +329,8 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
         return
       }
     }
-    entries.set(name, now + lifeOf(kept))
-    const text = yield* Schema.encodeEffect(EntryJson)({
-      version: 1,
-      operation: circuit.operation,
-      key: circuit.key ?? null,
-      savedAt: timestamp(clock),
-      open: kept.open ?? null,
-      overrides: kept.overrides.map(({ actor, leftMillis, mode, reason }) => ({
-        mode,
-        reason,
-        actor: actor ?? null,
-        leftMillis: leftMillis ?? null
-      }))
-    })
+    entries.set(name, Monotonic.now(clock) + lifeOf(kept))
+    const text = yield* Schema.encodeEffect(EntryJson)(entry)
     yield* store.set(prefix + name, text)
     stats.saved++
   })

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { AdminApi } from "../../src/http-api/index.ts"
 import * as CircuitsGroup from "../../src/http-api/groups/CircuitsGroup.ts"
-import { app, decodes, live, open, secrets, succeed } from "./operating.ts"
+import { app, decodes, fail, live, open, secrets, succeed } from "./operating.ts"
 
 const at = (command: string, name = "ai_service") => `/circuit-breakers/${name}/${command}`
 const post = (body: unknown, init = {}) => ({ method: "POST", body, ...init })
@@ -89,6 +89,91 @@ describe("an isolation", () => {
   )
 })
 
+describe("an override that disables", () => {
+  it.effect("admits every call and counts none of them, for an hour", () =>
+    Effect.gen(function* () {
+      const { audit, get, post } = yield* app()
+      const body = yield* post(at("disable"), { reason: "load test" }, { key: secrets.operate })
+      yield* decodes(AdminApi.BreakerDetails, body)
+      assert.deepInclude(body, { state: "disabled", version: 1, isolation: null, failure_count: 0 })
+      const [override] = body.overrides
+      assert.deepInclude(override, {
+        mode: "disabled",
+        reason: "load test",
+        expires_at: "1970-01-01T01:00:00.000Z"
+      })
+      assert.match(override.actor, /^[0-9a-f]{6}$/)
+      yield* open("ai_service")
+      assert.strictEqual(yield* reasonOf("ai_service"), "admitted")
+      assert.deepInclude(yield* get("/circuit-breakers/ai_service"), { state: "disabled", failure_count: 0 })
+      const [entry] = yield* audit
+      assert.deepInclude(entry, {
+        action: "disable_circuit_breaker",
+        resource: "circuit-breakers/ai_service",
+        from: "closed",
+        to: "disabled",
+        version: 1,
+        reason: "load test",
+        result: "done"
+      })
+      yield* TestClock.adjust("1 hour")
+      yield* open("ai_service")
+      assert.deepInclude(yield* get("/circuit-breakers/ai_service"), { state: "open", overrides: [] })
+    }).pipe(Effect.provide(live))
+  )
+})
+
+describe("an override for metrics only", () => {
+  it.effect("lets the circuit move and refuse nothing, until it is closed", () =>
+    Effect.gen(function* () {
+      const { audit, get, post } = yield* app()
+      const body = yield* post(at("metrics-only"), { reason: "trial", expires_in_seconds: 60 })
+      yield* decodes(AdminApi.BreakerDetails, body)
+      assert.deepInclude(body, { state: "metrics_only", version: 1 })
+      yield* open("ai_service")
+      assert.strictEqual(yield* reasonOf("ai_service"), "admitted")
+      assert.deepInclude(yield* get("/circuit-breakers/ai_service"), { state: "metrics_only", failure_count: 2 })
+      assert.deepInclude(yield* post(at("close")), { state: "closed", overrides: [] })
+      const [, entry] = yield* audit
+      assert.deepInclude(entry, { action: "metrics_only_circuit_breaker", from: "closed", to: "metrics_only" })
+    }).pipe(Effect.provide(live))
+  )
+
+  it.effect("gives way to a stronger one, and comes back", () =>
+    Effect.gen(function* () {
+      const { get, post } = yield* app()
+      yield* post(at("metrics-only"), { reason: "trial", expires_in_seconds: 100 })
+      yield* post(at("isolate"), { reason: "incident", expires_in_seconds: 50 })
+      const both = yield* post(at("disable"), { reason: "drill", expires_in_seconds: 75 })
+      assert.deepStrictEqual(
+        both.overrides.map(({ mode }: { readonly mode: string }) => mode),
+        ["isolated", "disabled", "metrics_only"]
+      )
+      assert.deepInclude(both.isolation, { reason: "incident" })
+      const states: Array<string> = [both.state]
+      for (let i = 0; i < 3; i++) {
+        yield* TestClock.adjust(i === 0 ? "50 seconds" : "25 seconds")
+        states.push((yield* get("/circuit-breakers/ai_service")).state)
+      }
+      assert.deepStrictEqual(states, ["isolated", "disabled", "metrics_only", "closed"])
+    }).pipe(Effect.provide(live))
+  )
+})
+
+describe("a window", () => {
+  it.effect("is told while the circuit is closed", () =>
+    Effect.gen(function* () {
+      const { get } = yield* app()
+      yield* fail("ai_service")
+      const closed = yield* get("/circuit-breakers/ai_service")
+      yield* decodes(AdminApi.BreakerDetails, closed)
+      assert.deepStrictEqual(closed.window, [{ policy: "consecutive", calls: 1, counted: 1 }])
+      yield* fail("ai_service")
+      assert.deepStrictEqual((yield* get("/circuit-breakers/ai_service")).window, [])
+    }).pipe(Effect.provide(live))
+  )
+})
+
 describe("a close", () => {
   it.effect("closes an open circuit, with or without a reason", () =>
     Effect.gen(function* () {
@@ -150,9 +235,9 @@ describe("a command", () => {
   it.effect("about a circuit that does not exist is 422 with those that do", () =>
     Effect.gen(function* () {
       const { refused } = yield* app()
-      for (const command of ["trip", "isolate", "close"]) {
+      for (const command of ["trip", "isolate", "disable", "metrics-only", "close"]) {
         const context = yield* refused(422, at(command, "ghost"), post({ reason: "why" }))
-        assert.deepInclude(context, { breaker_name: "ghost", endpoint: `${command}_circuit_breaker` })
+        assert.deepInclude(context, { breaker_name: "ghost", endpoint: `${command.replace("-", "_")}_circuit_breaker` })
         assert.include(context.available_breakers, "ai_service")
       }
     }).pipe(Effect.provide(live))
@@ -163,7 +248,7 @@ describe("a command", () => {
       const { get, post: send, refused } = yield* app()
       yield* open("ai_service")
       const stale = { headers: { "if-match": '"0"' } }
-      for (const command of ["trip", "isolate", "close"]) {
+      for (const command of ["trip", "isolate", "disable", "metrics-only", "close"]) {
         const context = yield* refused(412, at(command), post({ reason: "why" }, stale))
         assert.deepInclude(context, { breaker_name: "ai_service", current_version: 1 })
       }
@@ -186,6 +271,14 @@ describe("a command", () => {
         ["isolate", { reason: "why", expires_in_seconds: 86_401 }],
         ["isolate", { reason: "why", expires_in_seconds: 1.5 }],
         ["isolate", { reason: "why", forever: true }],
+        ...["disable", "metrics-only"].flatMap((command) =>
+          [
+            {},
+            { reason: "" },
+            { reason: "why", expires_in_seconds: 0 },
+            { reason: "why", expires_in_seconds: 86_401 }
+          ].map((body) => [command, body] as const)
+        ),
         ["close", { reason: "x".repeat(201) }]
       ] as const) {
         yield* refused(400, at(command), post(body))
@@ -197,7 +290,8 @@ describe("a command", () => {
   it.effect("may not come from a key that only reads", () =>
     Effect.gen(function* () {
       const { refused } = yield* app()
-      for (const path of [at("trip"), at("isolate"), at("close"), "/circuit-breakers/reset"]) {
+      const commands = ["trip", "isolate", "disable", "metrics-only", "close"].map((command) => at(command))
+      for (const path of [...commands, "/circuit-breakers/reset"]) {
         yield* refused(403, path, post({ reason: "why" }, { key: secrets.read }))
       }
     }).pipe(Effect.provide(live))
