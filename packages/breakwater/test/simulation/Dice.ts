@@ -23,7 +23,7 @@ export class Dice {
     return this.next() < probability
   }
 
-  pick<A>(from: ReadonlyArray<A>): A {
+  pick<const A>(from: ReadonlyArray<A>): A {
     return from[Math.floor(this.next() * from.length)]!
   }
 

@@ -2,7 +2,7 @@ import { Duration, type Exit, Option } from "effect"
 import type { CircuitBreaker, ResilienceError, ResilienceEvent } from "breakwater"
 import type { Attempt, Call, Fact, Law, Stage } from "../Stage.ts"
 import { type Announced, type Arrival, CircuitModel, type CircuitSettings } from "./circuitModel.ts"
-import { errorOf, outcomeOf, rejectionOf } from "./judgement.ts"
+import { errorOf, outcomeOf, rejectionOf, retryAfterOf } from "./judgement.ts"
 
 /** The rejection with which a call of the operation ended, if it is one of its circuit's. */
 const circuitRejection = (operation: string, error: unknown): ResilienceError | undefined => {
@@ -14,8 +14,8 @@ const circuitEvents: ReadonlySet<string> = new Set([
   "CircuitOpened",
   "CircuitHalfOpened",
   "CircuitClosed",
-  "CircuitIsolated",
-  "CircuitIsolationEnded",
+  "CircuitOverridden",
+  "CircuitOverrideEnded",
   "ProbeLapsed"
 ])
 
@@ -98,12 +98,20 @@ export class CircuitLaw implements Law {
     }
   }
 
+  /** A window belongs to one policy: where the call or the operation has one, the operation's decides. */
+  private settingsOf(call: Call): CircuitSettings | undefined {
+    const own = this.options.settingsOf(call)
+    const current = this.options.current()
+    const isCounting = ({ tripPolicy }: CircuitSettings) => tripPolicy._tag === "Consecutive"
+    return own === undefined || (isCounting(own) && isCounting(current)) ? own : current
+  }
+
   private entered(call: Call, attempt: Attempt): void {
-    const settings = this.options.settingsOf(call)
+    const settings = this.settingsOf(call)
     if (settings === undefined) return
     const model = this.model(call.key)
-    const { now } = this.stage.world
-    const arrival = model.arrive(settings, now)
+    const { draws, now } = this.stage.world
+    const arrival = model.arrive(settings, now, draws.at(-1) ?? 0)
     if (arrival.is === "admitted") this.tickets.set(attempt, arrival.ticket)
     this.stage.hold(
       arrival.is === "half_open" ? "INV-CB-1" : "INV-CB-2",
@@ -113,26 +121,32 @@ export class CircuitLaw implements Law {
   }
 
   private left(call: Call, attempt: Attempt, exit: Exit.Exit<unknown, unknown>): void {
-    const settings = this.options.settingsOf(call)
+    const settings = this.settingsOf(call)
     const ticket = this.tickets.get(attempt)
     if (settings === undefined || ticket === undefined) return
-    this.model(call.key).end(settings, this.stage.world.now, ticket, outcomeOf(exit))
+    this.model(call.key).end(settings, this.stage.world.now, ticket, outcomeOf(exit), retryAfterOf(exit) ?? 0)
   }
 
   private refused(call: Call, error: unknown): void {
     const rejection = circuitRejection(this.options.operation, error)
     if (rejection === undefined) return
     const { stage } = this
-    const settings = this.options.settingsOf(call)
+    const settings = this.settingsOf(call)
     stage.hold(
       "INV-CB-2",
       settings !== undefined,
       () => `call ${call.id} is refused by a circuit that it does not have`
     )
     if (settings === undefined) return
-    const arrival = this.model(call.key).arrive(settings, stage.world.now)
+    const arrival = this.model(call.key).arrive(settings, stage.world.now, stage.world.draws.at(-1) ?? 0)
     const { reason } = rejection
-    const due = { open: "CircuitOpen", half_open: "CircuitHalfOpen", isolated: "CircuitIsolated", admitted: "a place" }
+    const due = {
+      open: "CircuitOpen",
+      half_open: "CircuitHalfOpen",
+      slow_start: "CircuitHalfOpen",
+      isolated: "CircuitIsolated",
+      admitted: "a place"
+    }
     stage.hold(
       "INV-CB-6",
       reason._tag === due[arrival.is],
@@ -142,6 +156,14 @@ export class CircuitLaw implements Law {
     const retryAfter = rejection.retryAfter === undefined ? undefined : Duration.toMillis(rejection.retryAfter)
     const expected = arrival.retryAfter === undefined ? undefined : Math.ceil(arrival.retryAfter)
     stage.equal("INV-CB-9", retryAfter, expected, `retryAfter of call ${call.id}`)
+    if (reason._tag === "CircuitHalfOpen") {
+      stage.equal(
+        "INV-CB-9",
+        reason.because,
+        arrival.is === "slow_start" ? "slow_start" : "probing",
+        "why it is refused"
+      )
+    }
     if (arrival.is === "isolated" && reason._tag === "CircuitIsolated") {
       stage.equal("INV-CB-9", reason.because, arrival.because, "the reason of the isolation")
     }
@@ -185,16 +207,20 @@ export class CircuitLaw implements Law {
     const { stage } = this
     const { now } = stage.world
     for (const snapshot of this.options.snapshots()) {
-      const { counters, failureCount, isolation, key, retryAfter, state, timeIn } = snapshot
+      const { counters, failureCount, key, overrides, retryAfter, state, timeIn } = snapshot
       const model = this.model(key)
       model.pass(this.options.current(), now)
       stage.equal("INV-CB-3", state, model.state, "state")
-      stage.equal("INV-CB-8", failureCount, model.failures, `failures while ${state}`)
+      stage.equal("INV-CB-8", failureCount, model.failures(now), `failures while ${state}`)
       stage.equal("INV-CB-5", counters, model.counters, "counters")
       stage.equal("INV-CB-3", snapshot.version, model.announced.length, "version")
       const wait = model.phase.is === "closed" ? undefined : Math.ceil(model.untilProbe(now))
       stage.equal("INV-CB-9", Option.getOrUndefined(Option.map(retryAfter, Duration.toMillis)), wait, "retryAfter")
-      stage.equal("INV-CB-3", Option.getOrUndefined(isolation)?.reason, model.isolation?.reason, "isolation")
+      const modes = (all: ReadonlyArray<{ readonly mode: string; readonly reason: string }>) =>
+        all.map(({ mode, reason }) => [mode, reason])
+      stage.equal("INV-CB-3", modes(overrides), modes(model.overrides), "overrides")
+      const figures = snapshot.window.map(({ calls, counted }) => ({ calls, counted }))
+      stage.equal("INV-CB-8", figures, model.figures(this.options.current(), now), "window")
       for (const [state, spent] of Object.entries(timeIn)) {
         stage.close("INV-MET", Duration.toMillis(spent), model.timeIn(state, now), `time in ${state}`)
       }
@@ -216,7 +242,7 @@ export class CircuitLaw implements Law {
     for (const [key, model] of this.models) {
       const settings = this.options.current()
       this.look()
-      if (model.isolation !== undefined) continue
+      if (model.overrides.length > 0) continue
       const probing = settings.probeMillis ?? 60_000
       const inTime = world.now + model.untilProbe(world.now) + probing + 2_000 + settings.probes * 1_000
       while (world.now <= inTime && model.phase.is !== "closed") {

@@ -90,8 +90,12 @@ interface InForce {
 const inForce = (known: Known, configured: Configured): InForce => {
   const { circuitBreaker, isEnabled, overlay, retry } = configured
   const millis = (over: unknown, own: number) => (over === undefined ? own : (over as number))
+  // Whoever states failures in a row means them, in place of any other policy.
+  const { tripPolicy, ...counting } = known.circuit?.input ?? {}
+  const isKept = overlay.circuitBreakerThreshold === undefined && tripPolicy !== undefined
   const circuit = known.circuit && {
-    ...known.circuit.input,
+    ...counting,
+    ...(isKept ? { tripPolicy } : {}),
     ...(overlay.circuitBreakerThreshold === undefined ? {} : { failureThreshold: overlay.circuitBreakerThreshold }),
     ...(overlay.recoveryTimeout === undefined ? {} : { openDuration: overlay.recoveryTimeout }),
     ...(overlay.halfOpenMaxCalls === undefined ? {} : { halfOpenMaxCalls: overlay.halfOpenMaxCalls })
