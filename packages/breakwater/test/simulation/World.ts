@@ -27,7 +27,7 @@ interface Sleeper {
 const maxTasks = 100_000
 
 export class World {
-  readonly clock: Clock.Clock
+  readonly clock: Readonly<Clock.Clock>
   readonly context: Context.Context<never>
   /** What `Random` has given out, newest last. */
   readonly draws: Array<number> = []

@@ -24,7 +24,7 @@ describe("a simulation", () => {
     if (subject === undefined)
       return assert.fail(`SIMULATION_SUBJECT is one of ${subjects.map((each) => each.name).join(", ")}`)
     const outcome = simulate(subject, Number(seed))
-    if (outcome.violation !== undefined) assert.fail(report(subject, Number(seed)))
+    assert.isUndefined(outcome.violation, outcome.violation && report(subject, Number(seed)))
     console.log(outcome.trace.join("\n"))
   })
 })

@@ -170,7 +170,7 @@ export class CircuitModel {
 
   private endOverride(override: Override, at: number): void {
     const left = this.overrides.filter((other) => other !== override)
-    const to = left[0]?.mode ?? this.phase.is
+    const to = left.at(0)?.mode ?? this.phase.is
     this.announce(at, "CircuitOverrideEnded", { mode: override.mode, to }, () => (this.overrides = left))
   }
 

@@ -135,7 +135,8 @@ export class OperationLaw implements Law {
     for (const [name, value] of Object.entries(expected)) {
       stage.equal("INV-MET", counters[name as keyof typeof expected], value, name)
     }
-    const sorted = (counts: Readonly<Partial<Record<string, number>>>) => Object.entries(counts).toSorted()
+    const sorted = (counts: Readonly<Partial<Record<string, number>>>) =>
+      Object.entries(counts).toSorted(([one], [other]) => one.localeCompare(other))
     stage.equal("INV-MET", sorted(counters.failures), sorted(this.failures), "failures by kind")
     stage.equal("INV-MET", sorted(counters.rejections), sorted(this.rejections), "rejections by reason")
     stage.equal("INV-MET", callLatency.count, this.ends.size - ended("interrupted"), "call latencies")

@@ -124,13 +124,13 @@ export const commandCircuit = (
 /** A breaker of its own. `tampered` stands for a broken one. */
 export const circuitSubject = (
   name = "a circuit breaker",
-  tampered: (options: CircuitBreaker.MakeOptions) => CircuitBreaker.MakeOptions = (options) => options
+  tampered: (settings: CircuitBreaker.SettingsInput) => CircuitBreaker.SettingsInput = (settings) => settings
 ): Subject => ({
   name,
   open: (stage, dice) => {
     const { world } = stage
     const { input, model, openSchedule } = drawCircuit(dice)
-    const options = tampered({ operation: "target", settings: input, openSchedule })
+    const options = { operation: "target", settings: tampered(input), openSchedule }
     const breaker = world.run(
       CircuitBreaker.make(options).pipe(Effect.provideService(ResilienceEvent.ResilienceEvents, stage.sink))
     )

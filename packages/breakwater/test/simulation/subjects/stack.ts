@@ -1,4 +1,4 @@
-import { Context, Effect, Exit, Layer, Option, Schedule, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Option, Scope } from "effect"
 import {
   type Errors,
   Preset,
@@ -58,21 +58,20 @@ interface Configured {
 }
 
 const drawConfigured = (dice: Dice): Configured => {
-  const maybe = <const Field extends string, A>(field: Field, from: ReadonlyArray<A>) =>
-    dice.chance(0.4) ? { [field]: dice.pick(from) } : {}
+  const maybe = <A>(from: ReadonlyArray<A>): A | undefined => (dice.chance(0.4) ? dice.pick(from) : undefined)
   return {
     overlay: {
-      ...maybe("retryAttempts", [1, 2, 4]),
-      ...maybe("circuitBreakerThreshold", [1, 2, 4]),
-      ...maybe("recoveryTimeout", [10_000, 30_000]),
-      ...maybe("exponentialMultiplier", [100, 1_000]),
-      ...maybe("exponentialMin", [500, 2_000]),
-      ...maybe("exponentialMax", [5_000, 20_000]),
-      ...maybe("jitterMax", [100, 1_000]),
-      ...maybe("maxDelay", [5_000, 20_000]),
-      ...maybe("halfOpenMaxCalls", [1, 2, 3]),
-      ...maybe("attemptTimeout", [100, 3_000])
-    } as Preset.OverlayInput,
+      retryAttempts: maybe([1, 2, 4]),
+      circuitBreakerThreshold: maybe([1, 2, 4]),
+      recoveryTimeout: maybe([10_000, 30_000]),
+      exponentialMultiplier: maybe([100, 1_000]),
+      exponentialMin: maybe([500, 2_000]),
+      exponentialMax: maybe([5_000, 20_000]),
+      jitterMax: maybe([100, 1_000]),
+      maxDelay: maybe([5_000, 20_000]),
+      halfOpenMaxCalls: maybe([1, 2, 3]),
+      attemptTimeout: maybe([100, 3_000])
+    },
     isEnabled: dice.chance(0.95),
     retry: dice.chance(0.9),
     circuitBreaker: dice.chance(0.9)
@@ -89,7 +88,7 @@ interface InForce {
 
 const inForce = (known: Known, configured: Configured): InForce => {
   const { circuitBreaker, isEnabled, overlay, retry } = configured
-  const millis = (over: unknown, own: number) => (over === undefined ? own : (over as number))
+  const millis = (over: Duration.Input | undefined, own: number) => (over === undefined ? own : Duration.toMillis(over))
   // Whoever states failures in a row means them, in place of any other policy.
   const { tripPolicy, ...counting } = known.circuit?.input ?? {}
   const isKept = overlay.circuitBreakerThreshold === undefined && tripPolicy !== undefined
