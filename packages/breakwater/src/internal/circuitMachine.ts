@@ -227,8 +227,9 @@ export const advance = (settings: Settings, self: Machine, now: number): readonl
   const passed = passTime(settings, self, now)
   const [moves, next] = passed
   const { automatic } = next
-  if (automatic._tag !== "closed" || typeof automatic.window === "number") return passed
-  const tripped = tripWindow.tripsByAge(automatic.window, now)
+  const { tripPolicy: policy } = settings
+  if (automatic._tag !== "closed" || typeof automatic.window === "number" || policy._tag !== "Windowed") return passed
+  const tripped = tripWindow.tripsByAge(tripWindow.under(policy, automatic.window), now)
   if (tripped === undefined) return passed
   const [opened, after] = open(settings, next, now, tripped.because, tripped.counted)
   return [[...moves, opened], after]

@@ -177,8 +177,10 @@ export class CircuitModel {
   /** What time brings about, and calls that have been in flight for too long. */
   pass(settings: CircuitSettings, now: number): void {
     this.passTime(settings, now)
-    if (this.phase.is !== "closed" || this.phase.trip.running.size === 0) return
-    const tripped = this.phase.trip.trips(now, true)
+    if (this.phase.is !== "closed") return
+    // A window that another policy began counts for nothing.
+    const trip = this.phase.trip.under(settings.tripPolicy)
+    const tripped = trip.running.size === 0 ? undefined : trip.trips(now, true)
     if (tripped !== undefined) this.openByItself(settings, now, tripped.because, tripped.counted)
   }
 
