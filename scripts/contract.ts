@@ -11,8 +11,8 @@ import { floors } from "./floors.ts"
 
 export const laws = ["Interruption", "Defects", "Timeouts", "Events", "Concurrency", "Settings"] as const
 
-/** A policy without a file of its own. */
-const composed = ["Strategy"]
+/** Policies that other files put together. */
+const composed = ["Fallback", "Strategy"]
 
 export interface Test {
   /** Inside `packages/breakwater/test`. */
