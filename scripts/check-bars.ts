@@ -28,6 +28,8 @@ type Rule =
 
 export interface Bar {
   readonly row: string
+  /** Default `breakwater`. */
+  readonly contestant?: string
   readonly rule: Rule
   readonly limit: number
 }
@@ -47,7 +49,13 @@ const bars: ReadonlyArray<Bar> = [
     rule: { _tag: "timesAboveBare", contestant: "cockatiel", bare: "bare promise", ourBare: "bare effect" },
     limit: 1.5
   },
-  { row: "breaker alone, promise (in a fiber)", rule: times("opossum"), limit: 0.9 },
+  {
+    row: "breaker alone, promise (in a fiber)",
+    // Both wrap an async function. An effect that becomes a promise costs most of what opossum does before any guard.
+    contestant: "breakwater, Async.protect",
+    rule: times("opossum"),
+    limit: 0.9
+  },
   { row: "timeout alone, promise (in a fiber)", rule: times("cockatiel"), limit: 0.35 },
   { row: "timeout alone, promise (in a fiber)", rule: times("effect"), limit: 0.5 },
   { row: "rejection by an open circuit", rule: times("cockatiel"), limit: 0.5 },
@@ -59,7 +67,12 @@ const bars: ReadonlyArray<Bar> = [
   { row: "memory of one idle operation", rule: bytes, limit: 2 * KB },
   { row: "memory of one idle breaker", rule: bytes, limit: KB },
   { row: "memory of 1,000,000 keys", rule: bytes, limit: 32 * KB * KB },
-  { row: "size beyond effect, minified and gzipped", rule: bytes, limit: 12 * KB },
+  {
+    row: "size beyond effect, minified and gzipped",
+    contestant: "breakwater, by difference",
+    rule: bytes,
+    limit: 12 * KB
+  },
   { row: "configuration, loading a preset", rule: millis, limit: 1 },
   { row: "configuration, full resolution", rule: millis, limit: 10 },
   { row: "configuration, validation", rule: millis, limit: 5 }
@@ -84,15 +97,18 @@ export const judge = (rows: ReadonlyArray<Row>, held: ReadonlyArray<Bar> = bars)
   })
 }
 
-const measured = ({ row, rule }: Bar, find: (name: string, contestant: string) => number): number => {
-  const ours = find(row, "breakwater")
+const measured = (
+  { contestant = "breakwater", row, rule }: Bar,
+  find: (name: string, contestant: string) => number
+): number => {
+  const ours = find(row, contestant)
   switch (rule._tag) {
     case "times":
       return ours / find(row, rule.contestant)
     case "timesAboveBare":
       return (ours - find(row, rule.ourBare)) / (find(row, rule.contestant) - find(row, rule.bare))
     case "timesRow":
-      return ours / find(rule.other, "breakwater")
+      return ours / find(rule.other, contestant)
     case "bytes":
       return ours
     case "millis":
@@ -120,7 +136,8 @@ export const line = ({ bar, holds, value }: Verdict): string => {
   const figure = (number: number): string => (bar.rule._tag === "bytes" ? String(number) : number.toFixed(2))
   const shown = value === undefined ? "missing" : figure(value)
   const verdict = holds ? "ok  " : "FAIL"
-  return `${verdict} ${shown.padStart(9)} <= ${figure(bar.limit).padEnd(9)} ${bar.row}: ${against(bar.rule)}`
+  const row = bar.contestant === undefined ? bar.row : `${bar.row}: ${bar.contestant}`
+  return `${verdict} ${shown.padStart(9)} <= ${figure(bar.limit).padEnd(9)} ${row}: ${against(bar.rule)}`
 }
 
 const rowsOf = (file: string): ReadonlyArray<Row> => {

@@ -17,6 +17,13 @@ describe("check-bars", () => {
     ])
   })
 
+  it("holds another contestant of ours to a bar of its own", () => {
+    const bar: Bar = { row: "a call", contestant: "ours", rule: { _tag: "times", contestant: "peer" }, limit: 0.3 }
+    assert.deepStrictEqual(lines([time("breakwater", 1), time("ours", 31), time("peer", 100)], bar), [
+      "FAIL      0.31 <= 0.30      a call: ours: × peer"
+    ])
+  })
+
   it("compares what each costs above its own bare call", () => {
     const rule = { _tag: "timesAboveBare", contestant: "peer", bare: "bare promise", ourBare: "bare effect" } as const
     const rows = [time("breakwater", 500), time("bare effect", 200), time("peer", 250), time("bare promise", 50)]

@@ -2,6 +2,7 @@
  * The rows that are measured in time. In every row the contestant `breakwater` is what the others are compared with.
  */
 import {
+  Async,
   Preset,
   Presets,
   Resilience,
@@ -70,6 +71,7 @@ const protections: { readonly [name: string]: Protection } = {
       const opossum = opossumBreaker(action)
       const shipped = opossumAsShipped(action)
       return [
+        ["breakwater, Async.protect", Async.protect(ownBreaker(), {}, promised)],
         ["cockatiel", () => policy.execute(action)],
         ["opossum", () => opossum.fire()],
         ["opossum, as shipped", () => shipped.fire()],

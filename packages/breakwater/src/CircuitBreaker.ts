@@ -459,9 +459,13 @@ export class Circuit {
   admitUnsafe(tuning: Tuning, moment: Moment.Moment): circuit.Token | CircuitRejection {
     const self = this.cell.current
     const settings = this.settingsOf(tuning)
-    const isTimeless = machine.isTimeless(settings, self)
-    const now = isTimeless ? NaN : moment.now
-    const draw = !isTimeless && machine.isRamping(self) ? moment.draw() : 0
+    const immediate = machine.immediate(settings, self)
+    if (immediate !== undefined) {
+      this.admitted++
+      return immediate
+    }
+    const { now } = moment
+    const draw = machine.isRamping(self) ? moment.draw() : 0
     const [admission, moves, next] = machine.admit(settings, self, now, draw)
     this.set(next)
     if (moves.length > 0) this.announce(moves, moment.clock)
@@ -473,8 +477,27 @@ export class Circuit {
     return reject(this.shared.operation, this.key, reasonOf(admission))
   }
 
-  /** Records how an admitted call ended; `undefined`: interrupted. @internal */
-  settleUnsafe(
+  /** Judges how an admitted call ended, and records it. @internal */
+  judgeUnsafe<A>(
+    tuning: Tuning,
+    token: circuit.Token,
+    exit: Exit.Exit<A, unknown>,
+    options: ProtectOptions<A, unknown>,
+    moment: Moment.Moment
+  ): void {
+    if (Exit.isSuccess(exit) && options.classify === undefined) {
+      return this.settle(tuning, token, Outcome.success, exit, moment)
+    }
+    let outcome: Outcome.Outcome | undefined = Outcome.ignored
+    try {
+      outcome = judge(exit, options)
+    } finally {
+      this.settle(tuning, token, outcome, exit, moment)
+    }
+  }
+
+  /** `undefined`: interrupted. */
+  private settle(
     tuning: Tuning,
     token: circuit.Token,
     outcome: Outcome.Outcome | undefined,
@@ -772,8 +795,8 @@ export interface Observer {
   /** An attempt wants to be admitted. */
   readonly onArrived: (moment: Moment.Moment) => void
   readonly onAdmitted: () => void
-  /** An attempt ended, `millis` after it was admitted. */
-  readonly onSettled: (millis: number, now: number) => void
+  /** An attempt ended just now, `millis` after it was admitted. */
+  readonly onSettled: (millis: number, moment: Moment.Moment) => void
 }
 
 /**
@@ -796,6 +819,11 @@ export class CircuitBreaker
       readonly circuit: (key?: string) => Effect.Effect<Circuit>
       /** Every circuit that exists. */
       readonly circuits: Effect.Effect<ReadonlyArray<Circuit>>
+      /** `protect` for an async function, without a fiber: `Async.protect`. @internal */
+      readonly protectAsync: <Args extends ReadonlyArray<unknown>, A>(
+        options: ProtectOptions<A, unknown>,
+        run: (...args: Args) => PromiseLike<A>
+      ) => (...args: Args) => Promise<A>
     }
   >()("breakwater/CircuitBreaker")
 {
@@ -904,35 +932,31 @@ export class Circuits {
     moment: Moment.Moment
   ): Effect.Effect<A, E | CircuitRejection, R> {
     const { key, observer } = options
-    let admitted: { readonly circuit: Circuit; readonly token: circuit.Token; readonly at: number } | undefined
+    let circuit: Circuit | undefined
+    let token: circuit.Token | undefined
+    let at = 0
     // The exit is watched before the call is admitted: wherever an interruption
     // falls, an admitted call is settled.
     return Effect.onExitPrimitive(
       Effect.suspend((): Effect.Effect<A, E | CircuitRejection, R> => {
         observer?.onArrived(moment)
-        const circuit = this.ofUnsafe(key, moment)
+        circuit = this.ofUnsafe(key, moment)
         const admission = circuit.admitUnsafe(tuning, moment)
         if (!isToken(admission)) return Effect.fail(admission)
-        admitted = { circuit, token: admission, at: observer === undefined ? 0 : moment.now }
-        observer?.onAdmitted()
+        token = admission
+        if (observer !== undefined) {
+          at = moment.now
+          observer.onAdmitted()
+        }
         return self
       }),
       (exit) => {
-        if (admitted === undefined) return undefined
-        const { at, circuit, token } = admitted
+        if (token === undefined) return undefined
+        const admitted = token
         // The effect may run again, for the next attempt.
-        admitted = undefined
-        observer?.onSettled(moment.read() - at, moment.now)
-        if (Exit.isSuccess(exit) && options.classify === undefined) {
-          circuit.settleUnsafe(tuning, token, Outcome.success, exit, moment)
-          return undefined
-        }
-        let outcome: Outcome.Outcome | undefined = Outcome.ignored
-        try {
-          outcome = judge(exit, options as ProtectOptions<A, unknown>)
-        } finally {
-          circuit.settleUnsafe(tuning, token, outcome, exit, moment)
-        }
+        token = undefined
+        observer?.onSettled(moment.read() - at, moment)
+        circuit!.judgeUnsafe(tuning, admitted, exit, options as ProtectOptions<A, unknown>, moment)
         return undefined
       }
       // No `interruptible` here: an interruptible handler is skipped by the
@@ -1112,18 +1136,75 @@ export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Servic
     })
   }
   return Effect.withFiber((fiber) => {
+    const clock = fiber.getRef(Clock.Clock)
     const events = fiber.getRef(ResilienceEvents)
-    const now = Monotonic.now(fiber.getRef(Clock.Clock))
-    const circuits = makeCircuits({ operation, tuning, events, maxKeys, now }, fiber.getRef(Keeper))
-    return Effect.succeed(service(circuits, rules))
+    const own = makeCircuits({ operation, tuning, events, maxKeys, now: Monotonic.now(clock) }, fiber.getRef(Keeper))
+    return Effect.succeed(new Service(own, rules, fiber.getRef(Errors.Rules), clock))
   })
 }
 
-const service = (circuits: Circuits, rules: ReadonlyArray<Errors.Rule> | undefined): CircuitBreaker["Service"] => ({
-  protect: (options = {}) => {
+class Service {
+  private readonly own: Circuits
+  private readonly rules: ReadonlyArray<Errors.Rule> | undefined
+  /** What was in force where the breaker was made. Calls that run in no fiber go by it. */
+  private readonly outerRules: ReadonlyArray<Errors.Rule>
+  private readonly clock: Clock.Clock
+
+  constructor(
+    own: Circuits,
+    rules: ReadonlyArray<Errors.Rule> | undefined,
+    outerRules: ReadonlyArray<Errors.Rule>,
+    clock: Clock.Clock
+  ) {
+    this.own = own
+    this.rules = rules
+    this.outerRules = outerRules
+    this.clock = clock
+  }
+
+  readonly protect = <A, E>(
+    options: ProtectOptions<A, E> = {}
+  ): (<R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitRejection, R>) => {
+    const { own, rules } = this
     const call = rules === undefined ? options : { ...options, rules: [...(options.rules ?? []), ...rules] }
-    return (self) => Effect.withFiber((fiber) => circuits.run(self, circuits.tuning, call, Moment.of(fiber)))
-  },
-  circuit: (key) => Effect.withFiber((fiber) => Effect.succeed(circuits.ofUnsafe(key, Moment.of(fiber)))),
-  circuits: Effect.sync(() => circuits.allUnsafe())
-})
+    return (self) => Effect.withFiber((fiber) => own.run(self, own.tuning, call, Moment.of(fiber)))
+  }
+
+  readonly circuit = (key?: string): Effect.Effect<Circuit> =>
+    Effect.withFiber((fiber) => Effect.succeed(this.own.ofUnsafe(key, Moment.of(fiber))))
+
+  get circuits(): Effect.Effect<ReadonlyArray<Circuit>> {
+    return Effect.sync(() => this.own.allUnsafe())
+  }
+
+  protectAsync<Args extends ReadonlyArray<unknown>, A>(
+    options: ProtectOptions<A, unknown>,
+    run: (...args: Args) => PromiseLike<A>
+  ): (...args: Args) => Promise<A> {
+    const { clock, outerRules, own, rules = [] } = this
+    const call = { ...options, rules: [...(options.rules ?? []), ...rules, ...outerRules] }
+    return (...args) => runAsync(own, run, args, call, Moment.ofClock(clock))
+  }
+}
+
+const runAsync = async <Args extends ReadonlyArray<unknown>, A>(
+  circuits: Circuits,
+  run: (...args: Args) => PromiseLike<A>,
+  args: Args,
+  options: ProtectOptions<A, unknown>,
+  moment: Moment.Moment
+): Promise<A> => {
+  const { tuning } = circuits
+  const circuit = circuits.ofUnsafe(options.key, moment)
+  const admission = circuit.admitUnsafe(tuning, moment)
+  if (!isToken(admission)) throw admission
+  let value: A
+  try {
+    value = await run(...args)
+  } catch (error) {
+    circuit.judgeUnsafe(tuning, admission, Exit.fail(error), options, moment)
+    throw error
+  }
+  circuit.judgeUnsafe(tuning, admission, Exit.succeed(value), options, moment)
+  return value
+}

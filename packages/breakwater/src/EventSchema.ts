@@ -86,6 +86,14 @@ export const ResilienceEvent = Schema.Union([
   circuitEvent("CircuitOverrideEnded", { mode: overrideMode, to: circuitState }),
   /** A probe did not answer in time and counts as failed. */
   event("ProbeLapsed", { overdue: Schema.DurationFromString }),
+  /** No call of the key is let through for a while: the dependency asked for it, or an operator. */
+  event("RateLimitPaused", {
+    scope: Schema.Literals(["admission", "quota"]),
+    because: Schema.Literals(["response", "operator"]),
+    pausedFor: Schema.DurationFromString
+  }),
+  /** An operator ended a pause before its time. */
+  event("RateLimitResumed", { scope: Schema.Literals(["admission", "quota"]) }),
   /** The caller got the fallback's answer, that of a `tier` if there are several. */
   event("FallbackServed", { error: Schema.String, tier: Schema.optional(Schema.String) }),
   /** The fallback itself failed, or the last `tier` that was tried. */

@@ -10,6 +10,7 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Deadline from "./Deadline.ts"
@@ -36,21 +37,24 @@ export interface FailedAttempt {
  * @since 0.1.0
  */
 export class Moment {
-  private readonly fiber: Fiber.Fiber<unknown, unknown>
+  private readonly fiber: Pick<Fiber.Fiber<unknown, unknown>, "getRef">
   private ownDeadline: Deadline.Deadline | undefined
   private knownClock: Clock.Clock | undefined
   private reading: number | undefined
   /** When the call was first counted; `undefined` until then. */
   startedAt: number | undefined
+  /** How long the attempt took that ended last, in milliseconds, while its operation has not recorded it. */
+  unrecorded: number | undefined
   /** What has failed in this call so far. */
   failedAttempts: ReadonlyArray<FailedAttempt> | undefined
 
-  constructor(fiber: Fiber.Fiber<unknown, unknown>) {
+  constructor(fiber: Pick<Fiber.Fiber<unknown, unknown>, "getRef">, clock?: Clock.Clock) {
     this.fiber = fiber
     this.ownDeadline = undefined
-    this.knownClock = undefined
+    this.knownClock = clock
     this.reading = undefined
     this.startedAt = undefined
+    this.unrecorded = undefined
     this.failedAttempts = undefined
   }
 
@@ -97,6 +101,16 @@ export class Moment {
  * @since 0.1.0
  */
 export const of = (fiber: Fiber.Fiber<unknown, unknown>): Moment => new Moment(fiber)
+
+const noFiber = { getRef: <A>(reference: Context.Reference<A>): A => Context.get(Context.empty(), reference) }
+
+/**
+ * The present moment of a call that runs in no fiber.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const ofClock = (clock: Clock.Clock): Moment => new Moment(noFiber, clock)
 
 /**
  * The present moment of a fiber, with a limit in milliseconds from now.

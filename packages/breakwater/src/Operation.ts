@@ -112,6 +112,18 @@ interface Ended {
   readonly rules: ReadonlyArray<Errors.Rule>
 }
 
+/** Counts of what a call that goes well never meets. */
+interface Trouble {
+  readonly rejections: Partial<Record<Reason["_tag"], number>>
+  readonly failures: Partial<Record<Errors.Kind | "defect", number>>
+  fallbacks: number
+  retries: number
+  exhausted: number
+  timeouts: number
+}
+
+const noTrouble = (): Trouble => ({ rejections: {}, failures: {}, fallbacks: 0, retries: 0, exhausted: 0, timeouts: 0 })
+
 const noAttempts: ReadonlyArray<Decision.FailedAttempt> = []
 
 /** What an event says besides where and when. */
@@ -128,33 +140,34 @@ type Facts<Tag extends ResilienceEvent["_tag"]> = Omit<
  * @since 0.1.0
  */
 export class Operation {
-  readonly name: string
   private resolved: Preset.Resolved
-  /** `undefined` while no strategy of the operation had a circuit breaker. */
-  circuits: CircuitBreaker.Circuits | undefined
   /** The policies that a strategy of the operation has started. */
   policies: Policies | undefined = undefined
   private flights: Coalesce.Flights | undefined = undefined
   private readonly events: Sink
+  /** `undefined` while every call went well. */
+  private known: Trouble | undefined = undefined
+  private abandoned = 0
+  /** Durations of calls and of attempts, but for those of `atOnce`. */
+  private callLatency: LatencyRecorder | undefined = undefined
+  private attemptLatency: LatencyRecorder | undefined = undefined
+  private log: Decision.Log | undefined = undefined
+  /** Not counting `atOnce`. */
+  private lastSuccess = -Infinity
+  private lastFailure = -Infinity
+  // From here on stands what a call that succeeds touches, side by side in memory.
   private readonly decisionOptions: Decision.Options
   private calls = 0
   private succeeded = 0
   private failed = 0
   private rejected = 0
-  private rejections: Partial<Record<Reason["_tag"], number>> | undefined = undefined
   private interrupted = 0
-  private fallbacks = 0
   private attempts = 0
-  private retries = 0
-  private exhausted = 0
-  private timeouts = 0
-  private abandoned = 0
-  private failures: Partial<Record<Errors.Kind | "defect", number>> | undefined = undefined
-  private callLatency: LatencyRecorder | undefined = undefined
-  private attemptLatency: LatencyRecorder | undefined = undefined
-  private log: Decision.Log | undefined = undefined
-  private lastSuccess: number | undefined = undefined
-  private lastFailure: number | undefined = undefined
+  /** Calls that took as long as their attempt, and succeeded: most of them. One duration, recorded once. */
+  private atOnce: LatencyRecorder | undefined = undefined
+  readonly name: string
+  /** `undefined` while no strategy of the operation had a circuit breaker. */
+  circuits: CircuitBreaker.Circuits | undefined
 
   /** @internal */
   constructor(
@@ -194,42 +207,53 @@ export class Operation {
 
   /** @internal */
   callEnded(exit: Exit.Exit<unknown, unknown>, startedAt: number, call: Ended, moment: Moment): void {
+    const { now, unrecorded } = moment
     if (Exit.isSuccess(exit)) {
       this.succeeded++
-      this.lastSuccess = moment.now
       if (this.isSampled()) this.decide("succeeded", undefined, startedAt, call, moment)
+      if (unrecorded === now - startedAt) {
+        this.atOnce ??= new LatencyRecorder()
+        return this.atOnce.recordAt(now, unrecorded)
+      }
+      this.lastSuccess = now
     } else if (Cause.hasInterruptsOnly(exit.cause)) {
       this.interrupted++
       // It may have happened in the middle of a pause.
       moment.read()
       if (this.isSampled()) this.decide("interrupted", undefined, startedAt, call, moment)
-      return
+      return this.recordAttempt(moment)
     } else {
-      this.lastFailure = moment.now
+      this.lastFailure = now
       this.callFailed(exit.cause, startedAt, call, moment)
     }
+    this.recordAttempt(moment)
     this.callLatency ??= new LatencyRecorder()
-    this.callLatency.recordAt(moment.now, moment.now - startedAt)
+    this.callLatency.recordAt(now, now - startedAt)
   }
 
   private callFailed(cause: Cause.Cause<unknown>, startedAt: number, call: Ended, moment: Moment): void {
     const error = Cause.squash(cause)
     if (isResilienceError(error) && error.operation === this.name) {
-      const { _tag: reason, message } = error.reason
+      const reason = error.reason._tag
+      const { rejections } = this.trouble
       this.rejected++
-      this.rejections ??= {}
-      this.rejections[reason] = (this.rejections[reason] ?? 0) + 1
+      rejections[reason] = (rejections[reason] ?? 0) + 1
       const { id } = this.decide("rejected", error, startedAt, call, moment)
       error.decisionId = id
+      // Its message is not built for nobody.
       if (this.events.isActive())
-        this.publish("CallRejected", call.key, moment.clock, { reason, message, decisionId: id })
+        this.publish("CallRejected", call.key, moment.clock, { reason, message: error.reason.message, decisionId: id })
       return
     }
+    const { failures } = this.trouble
     this.failed++
     const kind = kindOf(cause, error, call, moment)
-    this.failures ??= {}
-    this.failures[kind] = (this.failures[kind] ?? 0) + 1
+    failures[kind] = (failures[kind] ?? 0) + 1
     if (this.isSampled()) this.decide("failed", error, startedAt, call, moment)
+  }
+
+  private get trouble(): Trouble {
+    return (this.known ??= noTrouble())
   }
 
   private isSampled(): boolean {
@@ -273,21 +297,27 @@ export class Operation {
   }
 
   /** @internal */
-  onSettled(millis: number, now: number): void {
+  onSettled(millis: number, moment: Moment): void {
+    // The call may end with it.
+    moment.unrecorded = millis
+  }
+
+  private recordAttempt(moment: Moment): void {
+    if (moment.unrecorded === undefined) return
     this.attemptLatency ??= new LatencyRecorder()
-    this.attemptLatency.recordAt(now, millis)
+    this.attemptLatency.recordAt(moment.now, moment.unrecorded)
+    moment.unrecorded = undefined
   }
 
   /** @internal */
-  onFailed({ attempt, classification, clock, error, key, moment }: Retry.Failed): void {
+  onFailed({ attempt, classification: { kind }, clock, error, key, moment }: Retry.Failed): void {
+    this.recordAttempt(moment)
     if (this.isRefusal(error)) return
-    const { kind } = classification
     moment.failedAttempts = [
       ...(moment.failedAttempts ?? noAttempts),
       { attempt, error: errorName(error), kind, waited: undefined }
     ]
-    if (!this.events.isActive()) return
-    this.publish("AttemptFailed", key, clock, { attempt, error: errorName(error), kind: classification.kind })
+    this.publish("AttemptFailed", key, clock, { attempt, error: errorName(error), kind })
   }
 
   /** Ours, and no attempt ran. */
@@ -297,37 +327,33 @@ export class Operation {
 
   /** @internal */
   onScheduled({ attempt, clock, delay, error, key, moment }: Retry.Scheduled): void {
-    this.retries++
+    this.trouble.retries++
     const last = moment.failedAttempts?.at(-1)
     if (last !== undefined) last.waited = Duration.toMillis(delay)
-    if (this.events.isActive()) this.publish("RetryScheduled", key, clock, { attempt, delay, error: errorName(error) })
+    this.publish("RetryScheduled", key, clock, { attempt, delay, error: errorName(error) })
   }
 
   /** @internal */
   onExhausted({ attempts, because, clock, elapsed, error, key }: Retry.GivenUp): void {
-    this.exhausted++
-    if (!this.events.isActive()) return
+    this.trouble.exhausted++
     this.publish("RetriesExhausted", key, clock, { attempts, elapsed, error: errorName(error), because })
   }
 
   /** @internal */
   onTimedOut({ key, reason: { limit, scope } }: ResilienceError<TimeoutExceeded>, clock: Clock.Clock): void {
-    this.timeouts++
-    if (this.events.isActive()) this.publish("AttemptTimedOut", key, clock, { limit, scope })
+    this.trouble.timeouts++
+    this.publish("AttemptTimedOut", key, clock, { limit, scope })
   }
 
   /** @internal */
   onAbandoned(change: 1 | -1, key: string | undefined, clock: Clock.Clock): void {
     this.abandoned += change
-    if (change > 0 && this.events.isActive()) {
-      this.publish("AttemptAbandoned", key, clock, { abandoned: this.abandoned })
-    }
+    if (change > 0) this.publish("AttemptAbandoned", key, clock, { abandoned: this.abandoned })
   }
 
   /** @internal */
   fallbackEnded(hasServed: boolean, error: unknown, key: string | undefined, clock: Clock.Clock): void {
-    if (hasServed) this.fallbacks++
-    if (!this.events.isActive()) return
+    if (hasServed) this.trouble.fallbacks++
     this.publish(hasServed ? "FallbackServed" : "FallbackFailed", key, clock, { error: errorName(error) })
   }
 
@@ -337,6 +363,7 @@ export class Operation {
     clock: Clock.Clock,
     facts: Facts<Tag>
   ): void {
+    if (!this.events.isActive()) return
     // The tag belongs to the facts, which the compiler cannot see through the generic.
     const event = { _tag, operation: this.name, key, at: timestamp(clock), ...facts } as unknown as ResilienceEvent
     this.events.publishUnsafe(event)
@@ -347,19 +374,15 @@ export class Operation {
     this.calls = this.inFlight
     this.succeeded = 0
     this.failed = 0
-    this.failures = undefined
     this.rejected = 0
-    this.rejections = undefined
     this.interrupted = 0
-    this.fallbacks = 0
     this.attempts = 0
-    this.retries = 0
-    this.exhausted = 0
-    this.timeouts = 0
+    this.known = undefined
+    this.atOnce = undefined
     this.callLatency = undefined
     this.attemptLatency = undefined
-    this.lastSuccess = undefined
-    this.lastFailure = undefined
+    this.lastSuccess = -Infinity
+    this.lastFailure = -Infinity
     for (const circuit of this.circuits?.allUnsafe() ?? []) circuit.resetCountersUnsafe()
   }
 
@@ -381,10 +404,11 @@ export class Operation {
   /** @internal */
   snapshotUnsafe(clock: Clock.Clock): Snapshot {
     const now = Monotonic.now(clock)
-    const calls = this.callLatency?.read(now) ?? LatencyRecorder.nothing
-    const attempts = this.attemptLatency?.read(now) ?? LatencyRecorder.nothing
-    const wallOf = (at: number | undefined): Option.Option<number> =>
-      at === undefined ? Option.none() : Option.some(Math.round(clock.currentTimeMillisUnsafe() - (now - at)))
+    const trouble = this.known ?? noTrouble()
+    const calls = LatencyRecorder.read(now, [this.atOnce, this.callLatency])
+    const attempts = LatencyRecorder.read(now, [this.atOnce, this.attemptLatency])
+    const wallOf = (at: number): Option.Option<number> =>
+      at === -Infinity ? Option.none() : Option.some(Math.round(clock.currentTimeMillisUnsafe() - (now - at)))
     return {
       name: this.name,
       strategy: this.resolved.strategy.name,
@@ -395,21 +419,18 @@ export class Operation {
         succeeded: this.succeeded,
         failed: this.failed,
         rejected: this.rejected,
-        rejections: { ...this.rejections },
-        failures: { ...this.failures },
         interrupted: this.interrupted,
         inFlight: this.inFlight,
-        fallbacks: this.fallbacks,
         attempts: this.attempts,
-        retries: this.retries,
-        exhausted: this.exhausted,
-        timeouts: this.timeouts,
-        abandoned: this.abandoned
+        abandoned: this.abandoned,
+        ...trouble,
+        rejections: { ...trouble.rejections },
+        failures: { ...trouble.failures }
       },
       callLatency: calls.total,
       attemptLatency: attempts.total,
       recent: { callLatency: calls.recent, attemptLatency: attempts.recent },
-      lastSuccess: wallOf(this.lastSuccess),
+      lastSuccess: wallOf(Math.max(this.lastSuccess, this.atOnce?.latest ?? -Infinity)),
       lastFailure: wallOf(this.lastFailure),
       circuits: (this.circuits?.allUnsafe() ?? []).map((circuit) => circuit.snapshotUnsafe(clock)),
       coalesce: Option.map(Option.fromUndefinedOr(this.flights), (flights) => flights.snapshotUnsafe())

@@ -199,7 +199,7 @@ const countAttempts = <A, E, R>(
       return self
     }),
     () => {
-      if (startedAt !== undefined) operation.onSettled(moment.read() - startedAt, moment.now)
+      if (startedAt !== undefined) operation.onSettled(moment.read() - startedAt, moment)
       return undefined
     }
   )

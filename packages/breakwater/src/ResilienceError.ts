@@ -200,23 +200,33 @@ export class RateLimitExceeded {
   readonly _tag = "RateLimitExceeded"
   /** `admission`: once for a call, before all attempts. `quota`: for each attempt. */
   readonly scope: "admission" | "quota"
-  /** Time until a call of the same cost has room, if no other takes it. Exact to the millisecond. */
+  /**
+   * Time until a call of the same cost has room, if no other takes it. Exact to
+   * the millisecond. Infinite for a cost that never passes.
+   */
   readonly retryAfter: Duration.Duration
   /** Calls, or units of cost, in one window. */
   readonly limit: number
+  /** Units that the call asked for. */
+  readonly cost: number
   constructor(fields: {
     readonly scope: "admission" | "quota"
     readonly retryAfter: Duration.Duration
     readonly limit: number
+    readonly cost?: number | undefined
   }) {
     this.scope = fields.scope
     this.retryAfter = fields.retryAfter
     this.limit = fields.limit
+    this.cost = fields.cost ?? 1
   }
   get isRetryable(): boolean {
     return false
   }
   get message(): string {
+    if (!Duration.isFinite(this.retryAfter)) {
+      return `${this.scope} rate limit of ${this.limit} exceeded: a cost of ${this.cost} never passes`
+    }
     return `${this.scope} rate limit of ${this.limit} exceeded${after(this.retryAfter)}`
   }
 }

@@ -56,6 +56,24 @@ describe("the policies of a pipeline share a moment, and", () => {
     }).pipe(Effect.provide(Resilience.layer()))
   )
 
+  it.effect("a duration that is the call's and its attempt's is counted for both", () =>
+    Effect.gen(function* () {
+      yield* TestClock.adjust("1 minute")
+      yield* finish(guard(Effect.delay(Effect.void, "1 second")), "1 second")
+      let runs = 0
+      const once = Effect.suspend(() => (++runs === 1 ? Effect.fail("down") : Effect.void))
+      yield* finish(guard(Effect.delay(once, "500 millis")), "10 seconds")
+      yield* finish(guard(Effect.delay(Effect.interrupt, "200 millis")), "1 second")
+      const { attemptLatency, callLatency, counters, lastSuccess } = yield* operation
+      assert.deepInclude(counters, { calls: 3, attempts: 4, succeeded: 2, interrupted: 1 })
+      assert.deepInclude(callLatency, { count: 2, mean: 1_500, max: 2_000 })
+      assert.deepInclude(attemptLatency, { count: 4, mean: 550, max: 1_000 })
+      assert.deepStrictEqual(lastSuccess, Option.some(63_000))
+      yield* finish(guard(Effect.delay(Effect.void, "1 second")), "1 second")
+      assert.deepStrictEqual((yield* operation).lastSuccess, Option.some(73_000))
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
   it.effect("the total counts from the call's start", () =>
     Effect.gen(function* () {
       const { at, note } = notes()

@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Layer, Option, Scheduler, type Scope } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Layer, Option, Scheduler, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import {
   CircuitBreaker,
   Coalesce,
   Errors,
+  RateLimiter,
   Resilience,
   Retry,
   StaleCache,
@@ -199,6 +200,61 @@ const circuit = (options: {
     }
   })
 
+/** A call that finds room, waits for it, or is refused. */
+const limited = (options: {
+  readonly phase: "room" | "turn" | "refusal"
+  readonly run: (limiter: RateLimiter.RateLimiter["Service"], work: Work) => Effect.Effect<unknown, unknown>
+}): Fresh =>
+  Effect.gen(function* () {
+    const limiter = yield* RateLimiter.make({
+      operation: "target",
+      settings: { limit: 10, window: "1 second", burst: 2, onExceeded: options.phase === "refusal" ? "fail" : "wait" }
+    })
+    const work = new Work()
+    const start = yield* Clock.monotonicTimeNanos
+    if (options.phase !== "room") yield* Effect.void.pipe(limiter.protect({ cost: 2 }))
+    return {
+      run: options.run(limiter, work),
+      check: Effect.gen(function* () {
+        yield* work.check
+        const { counters, keys, waiting } = yield* limiter.snapshot
+        assert.strictEqual(waiting, 0, "nobody waits")
+        assert.strictEqual(counters.held, 0, "nothing is held")
+        assert.strictEqual(counters.granted, counters.started + counters.returned)
+        assert.isAtMost(counters.granted, options.phase === "room" ? 1 : 2)
+        assert.isAtLeast(counters.started, work.started, "what started was granted")
+        // Nothing is lost: the bucket is full again.
+        assert.isAbove(yield* Clock.monotonicTimeNanos, start)
+        assert.strictEqual(keys[0]?.available ?? 2, 2)
+      })
+    }
+  })
+
+/** Nothing refills in time: what is missing at the end was lost. */
+const returned = (phase: "room" | "turn"): Fresh =>
+  Effect.gen(function* () {
+    const settings = { limit: 1, window: "1 day", burst: 1, onExceeded: "wait", maxWait: "1 hour" } as const
+    const limiter = yield* RateLimiter.make({ operation: "target", settings })
+    if (phase === "turn") {
+      const held = yield* Scope.fork(yield* Effect.scope)
+      yield* Scope.provide(limiter.reserve(), held)
+      // Whoever waits does so for what this one gives back, not for a day.
+      yield* Effect.forkScoped(Effect.andThen(Effect.sleep("100 millis"), Scope.close(held, Exit.void)))
+      yield* limiter.retune({ ...settings, window: "30 minutes" })
+    }
+    return {
+      run: Effect.scoped(Effect.andThen(limiter.reserve(), Effect.sleep("50 millis"))),
+      check: Effect.gen(function* () {
+        const { counters, keys, waiting } = yield* limiter.snapshot
+        assert.strictEqual(waiting, 0, "nobody waits")
+        assert.strictEqual(counters.held, 0, "nothing is held")
+        assert.strictEqual(counters.started, 0)
+        assert.strictEqual(counters.granted, counters.returned)
+        assert.strictEqual(keys[0]?.available ?? 1, 1, "nothing is lost")
+      })
+    }
+  })
+
 const timeout = (
   wrap: (self: Effect.Effect<unknown, unknown>, observer: Timeout.Observer) => Effect.Effect<unknown, unknown>,
   body: Effect.Effect<unknown, unknown>,
@@ -349,6 +405,32 @@ describe("an interruption leaves nothing behind", () => {
       "half-open, around a slow finalizer",
       circuit({ state: "half-open", body: Effect.void, finalizer: Effect.sleep("50 millis") })
     )
+  })
+
+  describe("in a rate limiter", () => {
+    for (const phase of ["room", "turn", "refusal"] as const) {
+      const name = { room: "with room", turn: "with a turn to wait for", refusal: "without room" }[phase]
+      for (const [around, body] of phase === "refusal" ? bodies.slice(0, 1) : bodies) {
+        sweep(
+          `${name}, around ${around}`,
+          limited({ phase, run: (limiter, work) => work.around(body).pipe(limiter.protect()) })
+        )
+      }
+      if (phase === "refusal") continue
+      sweep(
+        `${name}, that reserves and settles`,
+        limited({
+          phase,
+          run: (limiter) =>
+            Effect.scoped(
+              Effect.flatMap(limiter.reserve({ cost: 2 }), ({ settle }) =>
+                Effect.andThen(Effect.sleep("10 millis"), settle(1))
+              )
+            )
+        })
+      )
+      sweep(`${name}, that reserves and does not settle`, returned(phase))
+    }
   })
 
   for (const mode of ["detach", "await"] as const) {

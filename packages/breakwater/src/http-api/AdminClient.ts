@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+import type * as Effect from "effect/Effect"
+import type * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpApiClient from "effect/http-api/HttpApiClient"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
@@ -21,9 +23,20 @@ export const layerKey = (key: Redacted.Redacted) =>
   )
 
 /**
+ * A method for each endpoint, by group.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AdminClient extends HttpApiClient.ForApi<typeof AdminApi> {}
+
+/**
  * Makes a client.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: { readonly baseUrl: string | URL }) => HttpApiClient.make(AdminApi, options)
+export const make = (options: {
+  readonly baseUrl: string | URL
+}): Effect.Effect<AdminClient, never, HttpClient.HttpClient | HttpApiMiddleware.ForClient<Authorization>> =>
+  HttpApiClient.make(AdminApi, options)

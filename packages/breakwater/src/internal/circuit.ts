@@ -48,8 +48,8 @@ export type Automatic = { readonly generation: number; readonly backoff: Backoff
       readonly window: tripPolicy.Window
       /** Until then only a growing share of the calls is admitted; 0: all are. */
       readonly rampUntil: number
-      /** What every call is answered. */
-      readonly admission: Admission
+      /** What every call gets. */
+      readonly token: Token
     }
   | {
       readonly _tag: "open"

@@ -49,7 +49,7 @@ export const closedSince = (since: number, generation: number, backoff: Backoff,
   since,
   window: tripPolicy.empty,
   rampUntil,
-  admission: { _tag: "Admitted", token: { generation, probe: 0 } }
+  token: { generation, probe: 0 }
 })
 
 /** @internal */
@@ -133,6 +133,15 @@ export const isTimeless = (settings: Settings, { automatic, overrides }: Machine
 
 /** Whether admitting a call asks for a number drawn by chance. @internal */
 export const isRamping = ({ automatic }: Machine): boolean => automatic._tag === "closed" && automatic.rampUntil > 0
+
+/**
+ * What a call gets from a closed circuit that needs neither the time nor a step
+ * for it. `undefined`: ask `admit`.
+ *
+ * @internal
+ */
+export const immediate = (settings: Settings, self: Machine): Token | undefined =>
+  self.automatic._tag === "closed" && isTimeless(settings, self) ? self.automatic.token : undefined
 
 /**
  * Closed, with nothing to remember that speaks against the dependency. But for
@@ -300,7 +309,7 @@ const admitByItself = (
         const retryAfterMillis = Math.min(automatic.rampUntil - now, automatic.backoff.openMillis)
         return [{ _tag: "Rejected", state: "closed", retryAfterMillis }, moves, next]
       }
-      if (settings.more.slowMillis === Infinity) return [automatic.admission, moves, next]
+      if (settings.more.slowMillis === Infinity) return [{ _tag: "Admitted", token: automatic.token }, moves, next]
       return watch(settings, next, automatic, now, moves)
     }
     case "open": {

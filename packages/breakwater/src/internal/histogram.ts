@@ -21,19 +21,44 @@ export interface Percentiles {
   readonly max: number
 }
 
+// Places in the cells of a histogram. Buckets follow, from the one whose index stands at `firstAt` on.
+const countAt = 0
+const sumAt = 1
+const longestAt = 2
+const sinceAt = 3
+const latestAt = 4
+const firstAt = 5
+const bucketsAt = 6
+
 /** @internal */
 export class Histogram {
-  /** Buckets from index `first` on. */
-  private buckets: Array<number> = []
-  private first = 0
-  private longest = 0
-  count = 0
-  sum = 0
+  // All numbers in one array: where there are many operations, a call costs the memory that it touches.
+  private cells: Array<number> = [0, 0, 0, 0, -Infinity, 0]
 
-  record(millis: number): void {
-    this.count++
-    this.sum += millis
-    if (millis > this.longest) this.longest = millis
+  get count(): number {
+    return this.cells[countAt]!
+  }
+
+  get sum(): number {
+    return this.cells[sumAt]!
+  }
+
+  /** Since when durations are recorded, as `take` was told; 0 before. */
+  get since(): number {
+    return this.cells[sinceAt]!
+  }
+
+  /** When the latest duration was recorded; `-Infinity`: never. Outlives `take`. */
+  get latest(): number {
+    return this.cells[latestAt]!
+  }
+
+  record(millis: number, now = 0): void {
+    const { cells } = this
+    cells[countAt] = cells[countAt]! + 1
+    cells[sumAt] = cells[sumAt]! + millis
+    cells[latestAt] = now
+    if (millis > cells[longestAt]!) cells[longestAt] = millis
     const units = Math.min(millis / unit, maxUnits) | 0
     if (units < linear) return this.increment(Math.max(units, 0), 1)
     // Units in [2^p, 2^(p+1)) fall into `linear` equal buckets; the first power is 2^4 = linear.
@@ -42,61 +67,61 @@ export class Histogram {
   }
 
   /** Counts what another histogram has counted. */
-  absorb(that: Histogram): void {
-    this.count += that.count
-    this.sum += that.sum
-    this.longest = Math.max(this.longest, that.longest)
-    that.buckets.forEach((count, offset) => count > 0 && this.increment(that.first + offset, count))
+  absorb({ cells: that }: Histogram): void {
+    const { cells } = this
+    cells[countAt] = cells[countAt]! + that[countAt]!
+    cells[sumAt] = cells[sumAt]! + that[sumAt]!
+    cells[longestAt] = Math.max(cells[longestAt]!, that[longestAt]!)
+    for (let at = bucketsAt; at < that.length; at++) {
+      if (that[at]! > 0) this.increment(that[firstAt]! + at - bucketsAt, that[at]!)
+    }
   }
 
   /** Hands over what was counted, and starts from nothing. */
-  take(): Histogram {
+  take(now: number): Histogram {
     const taken = new Histogram()
-    taken.buckets = this.buckets
-    taken.first = this.first
-    taken.longest = this.longest
-    taken.count = this.count
-    taken.sum = this.sum
-    this.buckets = []
-    this.longest = this.count = this.sum = 0
+    taken.cells = this.cells
+    this.cells = [0, 0, 0, now, this.latest, 0]
     return taken
   }
 
   /** Upper bounds in milliseconds, 0 while nothing is recorded. */
   percentiles(): Percentiles {
-    const at = [0.5, 0.9, 0.95, 0.99].map((fraction) => Math.ceil(this.count * fraction))
+    const { cells } = this
+    const max = cells[longestAt]!
+    const ranks = [0.5, 0.9, 0.95, 0.99].map((fraction) => Math.ceil(this.count * fraction))
     const found: Array<number> = []
     let seen = 0
-    for (let offset = 0; offset < this.buckets.length; offset++) {
-      seen += this.buckets[offset]!
-      while (found.length < at.length && seen >= at[found.length]!) {
-        const index = this.first + offset
-        found.push(index === overflow ? this.longest : Math.min(upperBound(index), this.longest))
+    for (let at = bucketsAt; at < cells.length; at++) {
+      seen += cells[at]!
+      while (found.length < ranks.length && seen >= ranks[found.length]!) {
+        const index = cells[firstAt]! + at - bucketsAt
+        found.push(index === overflow ? max : Math.min(upperBound(index), max))
       }
     }
     const [p50 = 0, p90 = 0, p95 = 0, p99 = 0] = found
-    return { p50, p90, p95, p99, max: this.longest }
+    return { p50, p90, p95, p99, max }
   }
 
   private increment(index: number, by: number): void {
-    const { buckets, first } = this
-    const offset = index - first
-    if (offset >= 0 && offset < buckets.length) buckets[offset] = buckets[offset]! + by
-    else this.widen(index, by)
+    const at = index - this.cells[firstAt]! + bucketsAt
+    if (at < bucketsAt || at >= this.cells.length) return this.widen(index, by)
+    this.cells[at] = this.cells[at]! + by
   }
 
-  /** Makes room for a whole power of two. */
+  /** Makes room for a whole power of two, and for those between it and the ones that are there. */
   private widen(index: number, by: number): void {
-    const start = index - (index % linear)
-    const isFirst = this.buckets.length === 0
-    const first = isFirst ? start : Math.min(start, this.first)
-    const end = isFirst ? start + linear : Math.max(start + linear, this.first + this.buckets.length)
-    const wider = Array.from({ length: end - first }, (_, offset) => this.buckets[first + offset - this.first] ?? 0)
-    wider[index - first] = wider[index - first]! + by
-    this.buckets = wider
-    this.first = first
+    const head = this.cells.slice(0, bucketsAt)
+    const tail = this.cells.slice(bucketsAt)
+    const isBelow = tail.length === 0 || index < head[firstAt]!
+    if (tail.length === 0) head[firstAt] = index - (index % linear)
+    else if (isBelow) head[firstAt] = head[firstAt]! - linear
+    this.cells = isBelow ? head.concat(room, tail) : head.concat(tail, room)
+    this.increment(index, by)
   }
 }
+
+const room: ReadonlyArray<number> = Array.from({ length: linear }, () => 0)
 
 /** In milliseconds, exclusive. */
 const upperBound = (index: number): number => {

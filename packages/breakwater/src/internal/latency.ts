@@ -14,7 +14,7 @@ export interface Latency extends Percentiles {
 
 const none: Latency = { count: 0, mean: 0, p50: 0, p90: 0, p95: 0, p99: 0, max: 0 }
 
-const summary = (...parts: ReadonlyArray<Histogram | undefined>): Latency => {
+const summary = (parts: ReadonlyArray<Histogram | undefined>): Latency => {
   const all = new Histogram()
   for (const part of parts) if (part !== undefined) all.absorb(part)
   return all.count === 0 ? none : { count: all.count, mean: all.sum / all.count, ...all.percentiles() }
@@ -22,31 +22,34 @@ const summary = (...parts: ReadonlyArray<Histogram | undefined>): Latency => {
 
 /** Is itself the histogram of the slice that runs, so that a record touches little memory. @internal */
 export class LatencyRecorder extends Histogram {
-  private startedAt = 0
   /** The slice before, and everything before that. */
   private previous: Histogram | undefined = undefined
   private past: Histogram | undefined = undefined
 
   recordAt(now: number, millis: number): void {
-    if (now - this.startedAt >= slice) this.rotate(now)
-    this.record(millis)
+    if (now - this.since >= slice) this.rotate(now)
+    this.record(millis, now)
   }
 
-  /** `now` has to be a reading of the same clock. */
-  read(now: number): { readonly total: Latency; readonly recent: Latency } {
-    if (now - this.startedAt >= slice) this.rotate(now)
-    return { total: summary(this, this.previous, this.past), recent: summary(this, this.previous) }
+  /** The latest slices of one or several recorders, and all of them. `now` has to be a reading of their clock. */
+  static read(
+    now: number,
+    recorders: ReadonlyArray<LatencyRecorder | undefined>
+  ): { readonly total: Latency; readonly recent: Latency } {
+    const recent = recorders.flatMap((recorder) => {
+      if (recorder === undefined) return []
+      if (now - recorder.since >= slice) recorder.rotate(now)
+      return [recorder, recorder.previous]
+    })
+    return { total: summary([...recent, ...recorders.map((recorder) => recorder?.past)]), recent: summary(recent) }
   }
-
-  static readonly nothing = { total: none, recent: none }
 
   private rotate(now: number): void {
-    if (this.previous !== undefined) (this.past ??= new Histogram()).absorb(this.previous)
-    this.previous = this.take()
-    if (now - this.startedAt >= 2 * slice) {
-      ;(this.past ??= new Histogram()).absorb(this.previous)
-      this.previous = undefined
+    const isRecent = now - this.since < 2 * slice
+    const latest = this.take(now)
+    for (const part of isRecent ? [this.previous] : [this.previous, latest]) {
+      if (part !== undefined && part.count > 0) (this.past ??= new Histogram()).absorb(part)
     }
-    this.startedAt = now
+    this.previous = isRecent ? latest : undefined
   }
 }

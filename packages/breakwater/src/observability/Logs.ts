@@ -84,6 +84,8 @@ export const severity: { readonly [Event in Tag]: LogLevel.Severity } = {
   CircuitOverridden: "Warn",
   CircuitOverrideEnded: "Info",
   ProbeLapsed: "Warn",
+  RateLimitPaused: "Warn",
+  RateLimitResumed: "Info",
   FallbackServed: "Debug",
   FallbackFailed: "Error",
   ConfigurationChanged: "Info",

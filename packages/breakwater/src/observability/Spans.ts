@@ -223,7 +223,8 @@ const ofCalls: ReadonlySet<ResilienceEvent.ResilienceEvent["_tag"]> = new Set([
   "CircuitClosed",
   "CircuitOverridden",
   "CircuitOverrideEnded",
-  "ProbeLapsed"
+  "ProbeLapsed",
+  "RateLimitPaused"
 ])
 
 const annotate = (event: ResilienceEvent.ResilienceEvent): void => {
