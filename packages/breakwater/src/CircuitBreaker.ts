@@ -62,6 +62,33 @@
  * await Effect.runPromise(program) // => "queued"
  * ```
  *
+ * **Example** (Opening at a share of failures, or when calls hang)
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import { CircuitBreaker } from "breakwater"
+ *
+ * const program = Effect.gen(function*() {
+ *   const breaker = yield* CircuitBreaker.make({
+ *     operation: "payments",
+ *     settings: {
+ *       tripPolicy: CircuitBreaker.anyOf(
+ *         CircuitBreaker.countWindow({ size: 20, rate: 0.5, minimumCalls: 4 }),
+ *         CircuitBreaker.slowCalls({ threshold: "2 seconds" })
+ *       ),
+ *       rampUp: "10 seconds"
+ *     }
+ *   })
+ *   const up = Effect.void.pipe(breaker.protect())
+ *   const down = Effect.fail("down").pipe(breaker.protect(), Effect.exit)
+ *   yield* Effect.all([up, down, down, up])
+ *   const { state } = yield* Effect.flatMap(breaker.circuit(), (circuit) => circuit.snapshot)
+ *   return state
+ * })
+ *
+ * await Effect.runPromise(program) // => "open"
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
@@ -253,7 +280,7 @@ export interface Snapshot {
  * @since 0.1.0
  */
 export interface Figures {
-  readonly policy: TripPolicy
+  readonly policy: Single
   /** Calls in its window, with those in flight that are already too slow. */
   readonly calls: number
   /** Those that speak against the dependency: failures, or slow calls. */
@@ -443,12 +470,6 @@ export class Circuit {
     this.cell.current = next
   }
 
-  /** A window belongs to one policy: where the call's or that in force has one, the latter decides. */
-  private settingsOf(tuning: Tuning): circuit.Settings {
-    const inForce = this.shared.tuning
-    return tuning === inForce || (isConsecutive(tuning) && isConsecutive(inForce)) ? tuning.machine : inForce.machine
-  }
-
   /** Milliseconds in each state, while the one in force is `state`. */
   private timeIn(state: State, now: number): Record<State, number> {
     const spent = this.spent ?? nothingSpent
@@ -458,15 +479,14 @@ export class Circuit {
   /** Admits a call, or says why not. @internal */
   admitUnsafe(tuning: Tuning, moment: Moment.Moment): circuit.Token | CircuitRejection {
     const self = this.cell.current
-    const settings = this.settingsOf(tuning)
-    const immediate = machine.immediate(settings, self)
+    const immediate = machine.immediate(tuning.machine, self)
     if (immediate !== undefined) {
       this.admitted++
       return immediate
     }
     const { now } = moment
     const draw = machine.isRamping(self) ? moment.draw() : 0
-    const [admission, moves, next] = machine.admit(settings, self, now, draw)
+    const [admission, moves, next] = machine.admit(tuning.machine, self, now, draw)
     this.set(next)
     if (moves.length > 0) this.announce(moves, moment.clock)
     if (admission._tag === "Admitted") {
@@ -506,9 +526,9 @@ export class Circuit {
   ): void {
     const self = this.cell.current
     const tag = outcome === undefined ? "Ignored" : outcome._tag
-    const settings = this.settingsOf(tuning)
-    const now = tag === "Success" && machine.isTimeless(settings, self) ? NaN : moment.read()
-    const [recorded, moves, next] = machine.record(settings, self, now, token, tag, retryAfterOf(outcome))
+    const now = tag === "Success" && machine.isTimeless(tuning.machine, self) ? NaN : moment.read()
+    const retryAfter = tag === "Failure" ? retryAfterOf(outcome) : 0
+    const [recorded, moves, next] = machine.record(tuning.machine, self, now, token, tag, retryAfter)
     this.set(next)
     if (recorded === "stale") this.stale++
     else if (outcome === undefined) this.interrupted++
@@ -924,14 +944,20 @@ export class Circuits {
     return this.unkeyed.wasUsed || shared.length === 0 ? [this.unkeyed, ...shared] : shared
   }
 
+  /** A window belongs to one policy: where the call's own or that in force has one, the latter decides. */
+  private governing(own: Tuning): Tuning {
+    return isConsecutive(own) && isConsecutive(this.current) ? own : this.current
+  }
+
   /** Guards one run of an effect, with the tuning of its call and at its moment. */
   run<A, E, R>(
     self: Effect.Effect<A, E, R>,
-    tuning: Tuning,
+    own: Tuning,
     options: ProtectOptions<A, E>,
     moment: Moment.Moment
   ): Effect.Effect<A, E | CircuitRejection, R> {
     const { key, observer } = options
+    const tuning = own === this.current ? own : this.governing(own)
     let circuit: Circuit | undefined
     let token: circuit.Token | undefined
     let at = 0

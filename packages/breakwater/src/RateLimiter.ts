@@ -325,14 +325,15 @@ export interface CallOptions {
 }
 
 /**
- * What `protect` may be told about a call.
+ * What `protect` may be told about a call. Its rules are asked before those of
+ * the limiter, when it fails.
  *
  * @category models
  * @since 0.1.0
  */
-export interface ProtectOptions extends CallOptions {
-  /** Rules of this call, asked before those of the limiter, when it fails. */
-  readonly rules?: ReadonlyArray<Errors.Rule> | undefined
+export interface ProtectOptions extends Policy.Call {
+  /** A whole number from 1 to 1,000,000,000. Default `Cost`. */
+  readonly cost?: number | undefined
 }
 
 /** Settings that are ready to limit with. */
@@ -458,7 +459,13 @@ class Lane {
   /** Milliseconds until there is room; 0: there was, and it is taken. */
   admitUnsafe(cost: number, moment: Moment.Moment): number {
     const now = this.at(moment.now)
-    if (this.first !== undefined) return this.behind(now, cost)
+    if (this.first !== undefined) {
+      const wait = this.behind(now, cost)
+      if (wait > 0) return wait
+      // Their turn has come, and nobody has told them yet.
+      this.attend(now)
+      return this.admitUnsafe(cost, moment)
+    }
     const [wait, next] = rate.admit(this.limiter.tuning.machine, this.machine, now, cost)
     if (wait === 0) {
       this.observe(now)

@@ -17,6 +17,9 @@
  * A strategy is data and holds no state. Two operations with one strategy have
  * two circuits; the operation is the key.
  *
+ * A strategy or an overlay that states failures in a row and no `tripPolicy`
+ * does not take over the one that is there: the failures count.
+ *
  * **Example** (A strategy of your own)
  *
  * ```ts import.meta.vitest

@@ -46,22 +46,16 @@ const fits = (
 
 /**
  * Failures in a row, in the order in which calls end.
- *
- * @category schemas
- * @since 0.1.0
  */
-export const Consecutive = /*#__PURE__*/ Schema.TaggedStruct("Consecutive", {
+const Consecutive = /*#__PURE__*/ Schema.TaggedStruct("Consecutive", {
   /** 1 to 100. Default 5. */
   failures: Settings.count({ minimum: 1, maximum: 100 }).pipe(Settings.withDefault(5))
 })
 
 /**
  * The share of failures among the latest calls.
- *
- * @category schemas
- * @since 0.1.0
  */
-export const CountWindow = /*#__PURE__*/ Schema.TaggedStruct("CountWindow", {
+const CountWindow = /*#__PURE__*/ Schema.TaggedStruct("CountWindow", {
   /** Calls in the window, 1 to 10,000. Default 100. */
   size,
   /** The share that opens the circuit, above 0 and up to 1. Default 0.5. */
@@ -72,11 +66,8 @@ export const CountWindow = /*#__PURE__*/ Schema.TaggedStruct("CountWindow", {
 
 /**
  * The share of failures among the calls that ended within a time.
- *
- * @category schemas
- * @since 0.1.0
  */
-export const TimeWindow = /*#__PURE__*/ Schema.TaggedStruct("TimeWindow", {
+const TimeWindow = /*#__PURE__*/ Schema.TaggedStruct("TimeWindow", {
   /** Length of the window, 1 ms to 1 day. Default 1 minute. */
   duration: time,
   /** Parts in which it moves on, 1 to 120: a call counts for the window's length less one part at least. Default 10. */
@@ -89,11 +80,8 @@ export const TimeWindow = /*#__PURE__*/ Schema.TaggedStruct("TimeWindow", {
 
 /**
  * Failures within a time, exact to the call.
- *
- * @category schemas
- * @since 0.1.0
  */
-export const FailuresIn = /*#__PURE__*/ Schema.TaggedStruct("FailuresIn", {
+const FailuresIn = /*#__PURE__*/ Schema.TaggedStruct("FailuresIn", {
   /** 1 to 1,000. Default 5. */
   count: Settings.count({ minimum: 1, maximum: 1_000 }).pipe(Settings.withDefault(5)),
   /** 1 ms to 1 day. Default 1 minute. */
@@ -132,11 +120,8 @@ export type Window = typeof Window.Type
  * The share of slow calls: of those that ended, whether well or not, and of
  * those in flight that are already as old as the threshold. A probe as slow as
  * that counts as failed.
- *
- * @category schemas
- * @since 0.1.0
  */
-export const SlowCalls = /*#__PURE__*/ Schema.TaggedStruct("SlowCalls", {
+const SlowCalls = /*#__PURE__*/ Schema.TaggedStruct("SlowCalls", {
   /** From how long on a call is slow, 1 ms to 1 day. */
   threshold: Settings.duration({ minimum: "1 milli", maximum: day }),
   /** The share that opens the circuit, above 0 and up to 1. Default 0.5. */
@@ -161,11 +146,8 @@ export type Single = typeof Single.Type
 
 /**
  * Opens when any of its policies would; the first of them says why.
- *
- * @category schemas
- * @since 0.1.0
  */
-export const AnyOf = /*#__PURE__*/ Schema.TaggedStruct("AnyOf", {
+const AnyOf = /*#__PURE__*/ Schema.TaggedStruct("AnyOf", {
   /** 1 to 8. */
   policies: Schema.Array(Single).check(Schema.isMinLength(1), Schema.isMaxLength(8))
 })

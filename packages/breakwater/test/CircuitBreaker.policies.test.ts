@@ -410,6 +410,32 @@ describe("an override", () => {
   )
 })
 
+describe("the time in each state", () => {
+  it.effect("is right when a lapse and the end of an override are noticed late", () =>
+    Effect.gen(function* () {
+      const breaker = yield* make({ failureThreshold: 1, openDuration: "10 seconds", probeTimeout: "4 seconds" })
+      const circuit = yield* breaker.circuit()
+      yield* run(breaker, "f")
+      yield* TestClock.adjust("10 seconds")
+      const probe = yield* Effect.forkChild(Effect.never.pipe(breaker.protect()), { startImmediately: true })
+      yield* TestClock.adjust("30 seconds")
+      yield* circuit.metricsOnly({ reason: "trial", expiresIn: "5 seconds" })
+      yield* TestClock.adjust("20 seconds")
+      const { timeIn } = yield* circuit.snapshot
+      assert.deepStrictEqual(
+        { open: timeIn.open, half_open: timeIn.half_open, metrics_only: timeIn.metrics_only, closed: timeIn.closed },
+        {
+          open: Duration.seconds(10 + 26 + 15),
+          half_open: Duration.seconds(4),
+          metrics_only: Duration.seconds(5),
+          closed: Duration.zero
+        }
+      )
+      yield* Fiber.interrupt(probe)
+    })
+  )
+})
+
 describe("an idle open circuit", () => {
   it.effect("is forgotten once its open time is over, if there is no other", () =>
     Effect.gen(function* () {

@@ -1,18 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import {
-  Cause,
-  Clock,
-  Context,
-  type Duration as Duration_,
-  Duration,
-  Effect,
-  Exit,
-  Fiber,
-  Option,
-  Schema,
-  Scope,
-  Stream
-} from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Fiber, Option, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Errors, RateLimiter, RateLimitExceeded, ResilienceEvent, ResilienceError, Settings, Timeout } from "breakwater"
 import * as DeadlineQueue from "../src/DeadlineQueue.ts"
@@ -64,6 +51,9 @@ const refusal = (limiter: Limiter, options?: RateLimiter.ProtectOptions) =>
 const keyed = (limiter: Limiter, key?: string) =>
   Effect.map(limiter.snapshot, ({ keys }) => keys.find((one) => one.key === key)!)
 
+const keysOf = (limiter: Limiter) =>
+  Effect.map(limiter.snapshot, ({ keys }) => keys.map(({ key = "" }) => key).toSorted((a, b) => a.localeCompare(b)))
+
 /** At rest: nobody waits, no deadline is pending, and what was granted is accounted for. */
 const atRest = Effect.fnUntraced(function* (limiter: Limiter) {
   const { counters, waiting } = yield* limiter.snapshot
@@ -73,7 +63,7 @@ const atRest = Effect.fnUntraced(function* (limiter: Limiter) {
   assert.strictEqual(yield* pending, 0)
 })
 
-const tooMany = (retryAfter: Duration_.Input) =>
+const tooMany = (retryAfter: Duration.Input) =>
   Effect.fail(new Errors.RateLimitError({ message: "slow down", retryAfter: Duration.fromInputUnsafe(retryAfter) }))
 
 describe("RateLimiter", () => {
@@ -337,7 +327,7 @@ describe("a call that waits", () => {
       const limiter = yield* make({ limit: 1, window: "1 second", onExceeded: "wait" })
       yield* call(limiter)
       for (const limit of ["1 milli", "999 millis", "1 second"]) {
-        const one = yield* Effect.exit(call(limiter).pipe(Timeout.total(limit as Duration_.Input)))
+        const one = yield* Effect.exit(call(limiter).pipe(Timeout.total(limit as Duration.Input)))
         assert.deepStrictEqual(reasonOf(one)?.retryAfter, Duration.seconds(1), limit)
         assert.strictEqual(yield* pending, 0)
       }
@@ -362,11 +352,11 @@ describe("a call that waits", () => {
         yield* start(limiter)
       ]
       yield* TestClock.adjust("50 millis")
-      yield* Fiber.interrupt(first!.fiber)
-      yield* Fiber.interrupt(third!.fiber)
+      yield* Fiber.interrupt(first.fiber)
+      yield* Fiber.interrupt(third.fiber)
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(
-        [first, second, third, fourth].map((one) => one!.startedAt()),
+        [first, second, third, fourth].map(({ startedAt }) => startedAt()),
         [undefined, 100, undefined, 200]
       )
       const { counters } = yield* limiter.snapshot
@@ -397,6 +387,50 @@ describe("a call that waits", () => {
       assert.strictEqual(cheap.startedAt(), undefined)
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual([dear.startedAt(), cheap.startedAt()], [300, 400])
+    })
+  )
+
+  it.effect("goes before a newcomer that comes at its turn, while its timer is late", () =>
+    Effect.gen(function* () {
+      const test = yield* TestClock.testClockWith(Effect.succeed)
+      let passed = 0n
+      // Time passes and no timer knows.
+      const late: TestClock.TestClock = {
+        ...test,
+        monotonicTimeNanosUnsafe: () => test.monotonicTimeNanosUnsafe() + passed,
+        monotonicTimeNanos: Effect.sync(() => test.monotonicTimeNanosUnsafe() + passed)
+      }
+      yield* Effect.gen(function* () {
+        const limiter = yield* make({ limit: 10, window: "1 second", burst: 2, onExceeded: "wait" })
+        yield* call(limiter, { cost: 2 })
+        const order: Array<string> = []
+        const told = (name: string) =>
+          start(
+            limiter,
+            {},
+            Effect.sync(() => order.push(name))
+          )
+        const waiter = yield* told("waiter")
+        passed = 350_000_000n
+        const newcomer = yield* told("newcomer")
+        assert.deepStrictEqual([waiter.startedAt(), newcomer.startedAt()], [350, 0])
+        assert.deepStrictEqual(order, ["waiter", "newcomer"])
+        assert.strictEqual(yield* refusal(limiter, { cost: 3 }), Infinity)
+        assert.strictEqual((yield* keyed(limiter)).available, 0)
+        const { counters } = yield* limiter.snapshot
+        assert.deepStrictEqual(counters, { granted: 3, started: 3, returned: 0, held: 0, refused: 1, waited: 1 })
+        yield* atRest(limiter)
+
+        // Its key looks idle by then, and yet stays.
+        const narrow = yield* make({ limit: 1, window: "1 second", onExceeded: "wait" }, { maxKeys: 1 })
+        yield* call(narrow, { key: "a" })
+        const last = yield* start(narrow, { key: "a" })
+        passed += 2_000_000_000n
+        yield* call(narrow, { key: "b" })
+        assert.deepStrictEqual(yield* keysOf(narrow), ["(overflow)", "a"])
+        yield* TestClock.adjust("1 second")
+        assert.isDefined(last.startedAt())
+      }).pipe(Effect.provideService(Clock.Clock, late))
     })
   )
 
@@ -461,7 +495,7 @@ describe("a pause", () => {
       yield* limiter.resume(undefined)
       const events = yield* Fiber.join(fiber)
       assert.deepStrictEqual(
-        events.map(({ at: _, ...event }) => event),
+        events.map(({ at: _at, ...event }) => event),
         [
           {
             _tag: "RateLimitPaused",
@@ -726,6 +760,42 @@ describe("a reservation", () => {
     })
   )
 
+  it.effect("comes back no further than others have left of it meanwhile", () =>
+    Effect.gen(function* () {
+      const limiter = yield* make({ limit: 10, window: "10 seconds" })
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* limiter.reserve({ cost: 10 })
+          yield* TestClock.adjust("9 seconds")
+          yield* call(limiter, { cost: 9 })
+        })
+      )
+      // Never taken, it would have run over: nine have passed this very moment, and the bucket holds ten.
+      assert.strictEqual((yield* keyed(limiter)).available, 1)
+    })
+  )
+
+  it.effect("leaves the line when its wait is interrupted, however long its scope lasts", () =>
+    Effect.gen(function* () {
+      const limiter = yield* make({ limit: 1, window: "10 seconds", onExceeded: "wait", maxWait: "1 minute" })
+      yield* call(limiter)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const fiber = yield* Effect.forkChild(Effect.timeoutOption(limiter.reserve(), "1 second"), {
+            startImmediately: true
+          })
+          const behind = yield* start(limiter)
+          yield* TestClock.adjust("1 second")
+          assert.isTrue(Option.isNone(yield* Fiber.join(fiber)))
+          assert.strictEqual((yield* limiter.snapshot).waiting, 1)
+          yield* TestClock.adjust("9 seconds")
+          assert.strictEqual(behind.startedAt(), 10_000)
+        })
+      )
+      yield* atRest(limiter)
+    })
+  )
+
   it.effect("comes back however many wait for it, one after another", () =>
     Effect.gen(function* () {
       const limiter = yield* make({
@@ -832,7 +902,7 @@ describe("keys", () => {
       yield* call(limiter, { key: "d" })
       yield* call(limiter, { key: "e" })
       assert.strictEqual(yield* refusal(limiter, { key: "f" }), 500)
-      const keys = Effect.map(limiter.snapshot, ({ keys }) => keys.map(({ key }) => key).toSorted())
+      const keys = keysOf(limiter)
       assert.deepStrictEqual(yield* keys, ["(overflow)", "a", "b", "c"])
       yield* TestClock.adjust("500 millis")
       yield* call(limiter, { key: "a" })
@@ -861,7 +931,7 @@ describe("keys", () => {
       assert.isDefined(yield* keyed(limiter, "(overflow)"))
       yield* TestClock.adjust("10 seconds")
       yield* call(limiter, { key: "new" })
-      const keys = (yield* limiter.snapshot).keys.map(({ key }) => key).toSorted()
+      const keys = yield* keysOf(limiter)
       assert.deepStrictEqual(keys, ["(overflow)", "holds", "new", "paused"])
       yield* Scope.close(scope, Exit.void)
     })

@@ -212,7 +212,7 @@ const limited = (options: {
     })
     const work = new Work()
     const start = yield* Clock.monotonicTimeNanos
-    if (options.phase !== "room") yield* Effect.void.pipe(limiter.protect({ cost: 2 }))
+    if (options.phase !== "room") yield* Effect.orDie(Effect.void.pipe(limiter.protect({ cost: 2 })))
     return {
       run: options.run(limiter, work),
       check: Effect.gen(function* () {
@@ -224,7 +224,7 @@ const limited = (options: {
         assert.isAtMost(counters.granted, options.phase === "room" ? 1 : 2)
         assert.isAtLeast(counters.started, work.started, "what started was granted")
         // Nothing is lost: the bucket is full again.
-        assert.isAbove(yield* Clock.monotonicTimeNanos, start)
+        assert.isTrue((yield* Clock.monotonicTimeNanos) > start)
         assert.strictEqual(keys[0]?.available ?? 2, 2)
       })
     }
@@ -237,7 +237,7 @@ const returned = (phase: "room" | "turn"): Fresh =>
     const limiter = yield* RateLimiter.make({ operation: "target", settings })
     if (phase === "turn") {
       const held = yield* Scope.fork(yield* Effect.scope)
-      yield* Scope.provide(limiter.reserve(), held)
+      yield* Effect.orDie(Scope.provide(limiter.reserve(), held))
       // Whoever waits does so for what this one gives back, not for a day.
       yield* Effect.forkScoped(Effect.andThen(Effect.sleep("100 millis"), Scope.close(held, Exit.void)))
       yield* limiter.retune({ ...settings, window: "30 minutes" })
@@ -251,6 +251,29 @@ const returned = (phase: "room" | "turn"): Fresh =>
         assert.strictEqual(counters.started, 0)
         assert.strictEqual(counters.granted, counters.returned)
         assert.strictEqual(keys[0]?.available ?? 1, 1, "nothing is lost")
+      })
+    }
+  })
+
+/** A circuit that knows the age of its calls: one that is gone never becomes too old. */
+const watched = (options: { readonly isDisabled: boolean; readonly body: Effect.Effect<unknown, unknown> }): Fresh =>
+  Effect.gen(function* () {
+    const breaker = yield* CircuitBreaker.make({
+      operation: "target",
+      settings: { tripPolicy: CircuitBreaker.slowCalls({ threshold: "1 minute", window: { size: 20 } }) }
+    })
+    const circuit = yield* breaker.circuit()
+    if (options.isDisabled) yield* circuit.disable({ reason: "drill", expiresIn: "30 minutes" })
+    const work = new Work()
+    return {
+      run: work.around(options.body).pipe(breaker.protect()),
+      check: Effect.gen(function* () {
+        yield* work.check
+        yield* idle(breaker)
+        yield* TestClock.adjust("1 hour")
+        const { counters, window } = yield* circuit.snapshot
+        const ended = options.isDisabled ? 0 : counters.succeeded + counters.failed
+        assert.deepInclude(window[0], { calls: ended, counted: 0 })
       })
     }
   })
@@ -400,6 +423,9 @@ describe("an interruption leaves nothing behind", () => {
     }
     sweep("closed, around a failure", circuit({ state: "closed", body: Effect.fail("down") }))
     sweep("half-open, around a failure", circuit({ state: "half-open", body: Effect.fail("down") }))
+    for (const [name, body] of bodies)
+      sweep(`that knows the age of calls, around ${name}`, watched({ isDisabled: false, body }))
+    sweep("disabled, around a sleep", watched({ isDisabled: true, body: Effect.sleep("100 millis") }))
     sweep("open", circuit({ state: "open", body: Effect.void }))
     sweep(
       "half-open, around a slow finalizer",

@@ -28,7 +28,7 @@ export const layerKey = (key: Redacted.Redacted) =>
  * @category models
  * @since 0.1.0
  */
-export interface AdminClient extends HttpApiClient.ForApi<typeof AdminApi> {}
+export interface Client extends HttpApiClient.ForApi<typeof AdminApi> {}
 
 /**
  * Makes a client.
@@ -38,5 +38,5 @@ export interface AdminClient extends HttpApiClient.ForApi<typeof AdminApi> {}
  */
 export const make = (options: {
   readonly baseUrl: string | URL
-}): Effect.Effect<AdminClient, never, HttpClient.HttpClient | HttpApiMiddleware.ForClient<Authorization>> =>
+}): Effect.Effect<Client, never, HttpClient.HttpClient | HttpApiMiddleware.ForClient<Authorization>> =>
   HttpApiClient.make(AdminApi, options)

@@ -102,11 +102,13 @@ const detailFields = {
   /** What the trip policies count while the circuit is closed. */
   window: Schema.Array(
     snakeCase("TripWindow", {
-      policy: Schema.String,
+      policy: Schema.Literals(["consecutive", "count_window", "time_window", "failures_in", "slow_calls"]),
       /** Calls in the window. */
       calls: Schema.Int,
       /** Those that speak against the dependency: failures, or slow calls. */
-      counted: Schema.Int
+      counted: Schema.Int,
+      /** How many of them, or which share, open the circuit. */
+      limit: Schema.Finite
     })
   ),
   metrics: Metrics

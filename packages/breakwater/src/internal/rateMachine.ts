@@ -48,10 +48,14 @@ const algorithms: { readonly [name in Name]: Algorithm<unknown> } = {
   "token-bucket": tokenBucket
 }
 
+/** Parts of a millisecond below which sums of times are not exact. */
+const finest = 1e-5
+
 /** @internal */
 export const settings = (options: Rate & { readonly algorithm: Name }): Settings => {
   const interval = options.window / options.limit
-  return { ...options, algorithm: algorithms[options.algorithm], interval, early: Math.min(slack, interval / 100) }
+  const early = Math.min(slack, Math.max(interval / 100, finest))
+  return { ...options, algorithm: algorithms[options.algorithm], interval, early }
 }
 
 /** @internal */

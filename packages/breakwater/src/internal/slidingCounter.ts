@@ -38,12 +38,13 @@ export const slidingCounter: Algorithm<Blend> = {
   wait: ({ limit, window }, state, now, cost) => {
     const { current, previous, start } = at(state, window, now)
     const room = limit - cost
+    if (current + previous * shareOf(start, window, now) <= room) return 0
     // When the share of the count before has sunk so far that there is room.
     const due =
       current <= room
         ? start + window * (1 - Math.min((room - current) / previous, 1))
         : start + window * (2 - Math.min(room / current, 1))
-    return previous === 0 && current <= room ? 0 : Math.max(due - now, 0)
+    return Math.max(due - now, 0)
   },
   take: ({ window }, state, now, cost) => {
     const { current, previous, start } = at(state, window, now)

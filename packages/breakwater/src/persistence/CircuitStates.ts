@@ -36,13 +36,13 @@
  * const Payments = CircuitBreaker.CircuitBreaker.layer({ operation: "payments", settings: { failureThreshold: 1 } })
  * const life = Effect.gen(function*() {
  *   const breaker = yield* CircuitBreaker.CircuitBreaker
- *   const exit = yield* Effect.flip(Effect.fail("down").pipe(breaker.protect()))
- *   return exit === "down" ? "called" : exit.reason._tag
+ *   const error = yield* Effect.flip(Effect.fail("down").pipe(breaker.protect()))
+ *   return typeof error === "string" ? error : error.reason._tag
  * }).pipe(Effect.provide(Layer.provide(Payments, CircuitStates.layer())))
  *
  * const program = Effect.all([life, life]).pipe(Effect.provide(KeyValueStore.layerMemory))
  *
- * await Effect.runPromise(program) // => ["called", "CircuitOpen"]
+ * await Effect.runPromise(program) // => ["down", "CircuitOpen"]
  * ```
  *
  * @since 0.1.0

@@ -167,7 +167,7 @@ describe("a window", () => {
       yield* fail("ai_service")
       const closed = yield* get("/circuit-breakers/ai_service")
       yield* decodes(AdminApi.BreakerDetails, closed)
-      assert.deepStrictEqual(closed.window, [{ policy: "consecutive", calls: 1, counted: 1 }])
+      assert.deepStrictEqual(closed.window, [{ policy: "consecutive", calls: 1, counted: 1, limit: 2 }])
       yield* fail("ai_service")
       assert.deepStrictEqual((yield* get("/circuit-breakers/ai_service")).window, [])
     }).pipe(Effect.provide(live))

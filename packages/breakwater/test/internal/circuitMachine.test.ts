@@ -561,6 +561,8 @@ describe("circuitMachine", () => {
 
 interface Plan {
   readonly failures: number
+  /** The share of failures that opens the circuit is a half. */
+  readonly window: { readonly size: number; readonly minimumCalls: number } | undefined
   readonly probes: number
   readonly successThreshold: number
   readonly openMillis: (opening: number) => number
@@ -644,10 +646,12 @@ class Naive {
   settle(at: number, because: "failed" | "lapsed"): void {
     if (this.phase.state === "closed") {
       const counted = this.phase.outcomes.filter((outcome) => outcome !== "Ignored")
-      const last = counted.slice(-this.plan.failures)
-      if (last.length === this.plan.failures && last.every((outcome) => outcome === "Failure")) {
-        this.enter("open", at, "Opened failures")
-      }
+      const { failures, window } = this.plan
+      const last = counted.slice(-(window?.size ?? failures))
+      const failed = last.filter((outcome) => outcome === "Failure").length
+      const isEnough =
+        window === undefined ? failed === failures : last.length >= window.minimumCalls && 2 * failed >= last.length
+      if (isEnough) this.enter("open", at, "Opened failures")
     } else if (this.phase.state === "half_open") {
       const left = this.plan.probes - this.succeeded() - this.failed()
       if (this.succeeded() >= this.plan.successThreshold) this.enter("closed", at, "Closed probes_succeeded")
@@ -755,6 +759,7 @@ type Command = typeof command.Type
 
 const plan = Schema.Struct({
   failures: between(1, 3),
+  window: Schema.UndefinedOr(Schema.Struct({ size: between(1, 6), minimumCalls: between(1, 6) })),
   probes: between(1, 4),
   spare: between(0, 3),
   open: Schema.Literals([5_000, 20_000, 40_000]),
@@ -764,6 +769,7 @@ const plan = Schema.Struct({
 
 const planOf = (input: typeof plan.Type): Plan => ({
   failures: input.failures,
+  window: input.window && { ...input.window, minimumCalls: Math.min(input.window.size, input.window.minimumCalls) },
   probes: input.probes,
   successThreshold: Math.max(input.probes - input.spare, 1),
   openMillis: (opening) => Math.min(input.open * input.growth ** (opening - 1), 160_000),
@@ -771,7 +777,21 @@ const planOf = (input: typeof plan.Type): Plan => ({
 })
 
 const settingsOf = (plan: Plan): circuit.Settings => ({
-  tripPolicy: { _tag: "Consecutive", failures: plan.failures },
+  tripPolicy:
+    plan.window === undefined
+      ? { _tag: "Consecutive", failures: plan.failures }
+      : {
+          _tag: "Windowed",
+          rules: [
+            {
+              _tag: "Rate",
+              slowMillis: undefined,
+              rate: 0.5,
+              minimumCalls: plan.window.minimumCalls,
+              span: { _tag: "Count", size: plan.window.size }
+            }
+          ]
+        },
   openMillis: plan.openMillis,
   probes: plan.probes,
   successThreshold: plan.successThreshold,
@@ -1015,7 +1035,8 @@ describe("circuitMachine, over random sequences", () => {
     "at rest does what a new one does, so that forgetting it changes nothing",
     { input: plan, commands, later: commands, wait: between(0, 60) },
     ({ commands, input, later, wait }) => {
-      const plan = planOf(input)
+      // The successes of a window are the one thing that is lost.
+      const plan = planOf({ ...input, window: undefined })
       const settings = settingsOf(plan)
       const past = run(plan, commands, () => {})
       const now = past.now + wait * 2_500

@@ -4,7 +4,7 @@ import { type Hold, Holds } from "../../src/internal/rateHolds.ts"
 import * as rate from "../../src/internal/rateMachine.ts"
 
 const names = ["gcra", "token-bucket", "sliding-log", "sliding-counter", "fixed-window"] as const
-const refilling: ReadonlyArray<rate.Name> = ["gcra", "token-bucket"]
+const refilling: ReadonlySet<rate.Name> = new Set(["gcra", "token-bucket"])
 
 const law = { arbitrary: { runs: 10_000 } }
 const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
@@ -67,13 +67,13 @@ const bucketed = ({ limit, window }: Numbers, past: ReadonlyArray<Call>, now: nu
   return Math.max(inUse - (now - last) * limit, 0)
 }
 
-const capacityOf = (name: rate.Name, { burst, limit }: Numbers): number => (refilling.includes(name) ? burst : limit)
+const capacityOf = (name: rate.Name, { burst, limit }: Numbers): number => (refilling.has(name) ? burst : limit)
 
 const settingsOf = (algorithm: rate.Name, numbers: Numbers): rate.Settings => rate.settings({ algorithm, ...numbers })
 
 describe("the rate machine", () => {
   for (const name of names) {
-    describe(name, () => {
+    describe(`with ${name}`, () => {
       it.prop(
         "admits what its definition admits, and keeps its bound",
         { ...numbers, trace },
@@ -101,7 +101,7 @@ describe("the rate machine", () => {
             for (let j = i; j < past.length; j++) {
               const to = past[j]!.at
               const passed = sum(past.slice(i, j + 1))
-              if (refilling.includes(name)) {
+              if (refilling.has(name)) {
                 assert.isAtMost(passed, numbers.burst + ((to - from) * numbers.limit) / numbers.window + 1e-9)
               } else if (to - from < numbers.window) {
                 assert.isAtMost(passed, name === "sliding-log" ? numbers.limit : 2 * numbers.limit)
@@ -169,7 +169,7 @@ describe("the rate machine", () => {
               observe()
               const call = past[index]!
               const wanted = Math.min(returned, call.cost)
-              const given = refilling.includes(name) ? holds.give(hold, wanted) : wanted
+              const given = refilling.has(name) ? holds.give(hold, wanted) : wanted
               holds.remove(hold)
               machine = rate.give(settings, machine, now, call.at, given)
               past[index] = { ...call, net: call.cost - wanted }
@@ -200,7 +200,17 @@ describe("the rate machine", () => {
           let now = start
           for (const { cost, gap } of before) machine = rate.admit(settings, machine, (now += gap), cost)[1]
           const until = now + pause
+          const free = machine
           machine = rate.pauseUntil(machine, until)
+          for (const cost of [1, capacityOf(name, numbers)]) {
+            for (const at of [now, until, until + 1, until + numbers.window]) {
+              assert.isAtLeast(
+                rate.wait(settings, machine, at, cost),
+                rate.wait(settings, free, at, cost) - 1e-3,
+                "a pause makes nothing earlier"
+              )
+            }
+          }
           assert.strictEqual(rate.pauseUntil(machine, until - 1), machine)
           let passed = 0
           for (const { cost, gap } of after) {
@@ -215,6 +225,36 @@ describe("the rate machine", () => {
               assert.isAtMost((passed * numbers.window) / numbers.limit, now - until + 1e-6)
             }
             passed += cost
+            // Nothing was left of a burst.
+            if (refilling.has(name)) {
+              assert.isAtMost(passed, 1 + ((now - until) * numbers.limit) / numbers.window + 1e-3)
+            }
+          }
+        },
+        law
+      )
+
+      it.prop(
+        "refuses nobody while there is plenty of room, at any fraction of a millisecond",
+        {
+          window: int(1, 60),
+          start: Schema.Literals([0, 5_000_000_000]),
+          trace: Arbitrary.array(
+            Arbitrary.schema(
+              Schema.Struct({ windows: int(0, 2), millis: int(0, 60), micros: int(-3, 3), cost: int(1, 1_000) })
+            ),
+            { maxLength: 30 }
+          )
+        },
+        ({ start, trace, window }) => {
+          const settings = settingsOf(name, { limit: 1_000_000, window, burst: 1_000_000 })
+          let machine = rate.make(settings)
+          let now: number = start
+          for (const { cost, micros, millis, windows } of trace) {
+            now = Math.max(now, Math.round(now) + windows * window + millis + micros / 1_000)
+            const [wait, next] = rate.admit(settings, machine, now, cost)
+            assert.strictEqual(wait, 0)
+            machine = next
           }
         },
         law
@@ -266,10 +306,9 @@ describe("the rate machine", () => {
           const before = rate.used(from, machine, now)
           const converted = rate.convert(from, goal, machine, now)
           const after = rate.used(goal, converted, now)
-          const keepsEntries = to.name === name && !refilling.includes(name) && (!longer || name === "sliding-log")
+          const keepsEntries = to.name === name && !refilling.has(name) && (!longer || name === "sliding-log")
           if (keepsEntries) assert.isAtLeast(after, Math.min(before, 0))
-          else
-            assert.approximately(after, Math.min(before, rate.capacity(goal)), refilling.includes(to.name) ? 1e-4 : 1)
+          else assert.approximately(after, Math.min(before, rate.capacity(goal)), refilling.has(to.name) ? 1e-4 : 1)
           // Whatever came of it, a call gets through in the end.
           assert.isAtMost(rate.wait(goal, converted, now, 1), 2 * goal.window + 1e-6)
         },
@@ -303,7 +342,7 @@ describe("the rate machine", () => {
     for (const name of names) {
       const settings = settingsOf(name, { limit: 10, window: 100, burst: 5 })
       const capacity = rate.capacity(settings)
-      assert.strictEqual(capacity, refilling.includes(name) ? 5 : 10)
+      assert.strictEqual(capacity, refilling.has(name) ? 5 : 10)
       assert.strictEqual(rate.wait(settings, rate.make(settings), 0, capacity), 0)
       assert.strictEqual(rate.wait(settings, rate.make(settings), 0, capacity + 1), Infinity)
     }
@@ -349,6 +388,18 @@ describe("the rate machine", () => {
       assert.strictEqual(rate.wait(settings, resumed, 1, 7), 0, name)
       assert.isAtLeast(rate.wait(settings, rate.pauseUntil(machine, 50), 1, 7), 49, name)
     }
+  })
+
+  it("keeps calls apart for one window after a pause, and no longer", () => {
+    const settings = settingsOf("sliding-log", { limit: 10, window: 100, burst: 10 })
+    let machine = rate.pauseUntil(rate.make(settings), 50)
+    machine = rate.admit(settings, machine, 50, 1)[1]
+    assert.strictEqual(rate.wait(settings, machine, 50, 1), 10)
+    machine = rate.admit(settings, machine, 149, 9)[1]
+    assert.strictEqual(rate.wait(settings, machine, 149, 1), 1)
+    machine = rate.admit(settings, machine, 150, 1)[1]
+    assert.strictEqual(rate.wait(settings, machine, 150, 1), 99)
+    assert.isUndefined(machine.pause)
   })
 
   it("counts debt, and waits until it is paid", () => {

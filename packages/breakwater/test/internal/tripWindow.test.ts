@@ -42,7 +42,7 @@ const figureOf = (outcomes: ReadonlyArray<Outcome>): window.Figure => ({
 
 const outcomes = Arbitrary.map(
   Arbitrary.array(Arbitrary.schema(Schema.Struct({ after: between(0, 40), failed: Schema.Boolean })), {
-    maxLength: 80
+    maxLength: 40
   }),
   (steps) => {
     let at = 0
@@ -53,13 +53,13 @@ const outcomes = Arbitrary.map(
 describe("tripWindow", () => {
   it.prop(
     "counts the last calls as a list does",
-    { outcomes, size: between(1, 70) },
+    { outcomes, size: between(1, 36) },
     ({ outcomes, size }) => {
       record(policy(rate(last(size))), outcomes, (figure, index) => {
         assert.deepStrictEqual({ ...figure }, figureOf(outcomes.slice(Math.max(0, index + 1 - size), index + 1)))
       })
     },
-    { arbitrary: { runs: 10_000, size: 80 } }
+    { arbitrary: { runs: 10_000, size: 40 }, timeout: 60_000 }
   )
 
   it.prop(
@@ -92,7 +92,7 @@ describe("tripWindow", () => {
       assert.deepStrictEqual({ ...window.figures(last, end)[0]! }, figureOf(left))
       if (outcomes.every(({ at }) => end - at >= millis)) assert.deepStrictEqual(left, [])
     },
-    { arbitrary: { runs: 10_000, size: 80 } }
+    { arbitrary: { runs: 10_000, size: 40 }, timeout: 60_000 }
   )
 
   it.prop(
@@ -110,7 +110,7 @@ describe("tripWindow", () => {
       const end = (outcomes.at(-1)?.at ?? 0) + later
       assert.strictEqual(window.counted(last, end), Math.min(young(outcomes.length, end), count))
     },
-    { arbitrary: { runs: 10_000, size: 80 } }
+    { arbitrary: { runs: 10_000, size: 40 }, timeout: 60_000 }
   )
 
   it.prop(
@@ -124,7 +124,7 @@ describe("tripWindow", () => {
         assert.strictEqual(window.trips(self, outcomes[index]!.at) !== undefined, expected)
       })
     },
-    { arbitrary: { runs: 10_000, size: 80 } }
+    { arbitrary: { runs: 10_000, size: 40 }, timeout: 60_000 }
   )
 
   it.prop(
@@ -138,7 +138,7 @@ describe("tripWindow", () => {
             call: between(0, 9)
           })
         ),
-        { maxLength: 60 }
+        { maxLength: 40 }
       ),
       limits: Schema.Struct({ first: between(1, 60), second: between(1, 60), size: between(1, 12) })
     },
@@ -180,7 +180,7 @@ describe("tripWindow", () => {
         if (!isOverdue && ended.length === 0) assert.isUndefined(window.tripsByAge(self, now))
       }
     },
-    { arbitrary: { runs: 10_000, size: 60 } }
+    { arbitrary: { runs: 10_000, size: 40 }, timeout: 60_000 }
   )
 
   it("takes a call for slow at the very threshold, and for gone at the very age of the window", () => {

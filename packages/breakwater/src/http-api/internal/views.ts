@@ -58,7 +58,12 @@ export const breakerDetails = (
   retryAfterSeconds: circuit.retryAfter,
   isolation: Option.fromUndefinedOr(overridesOf(circuit, now).find(({ mode }) => mode === "isolated")),
   overrides: overridesOf(circuit, now),
-  window: circuit.window.map(({ calls, counted, policy }) => ({ policy: policyName(policy), calls, counted })),
+  window: circuit.window.map(({ calls, counted, policy }) => ({
+    policy: policyNames[policy._tag],
+    calls,
+    counted,
+    limit: limitOf(policy)
+  })),
   metrics: Health.metrics({ ...operation, circuits: [circuit] })
 })
 
@@ -75,11 +80,12 @@ const policyNames = {
   CountWindow: "count_window",
   TimeWindow: "time_window",
   FailuresIn: "failures_in",
-  SlowCalls: "slow_calls",
-  AnyOf: "any_of"
+  SlowCalls: "slow_calls"
 } as const
 
-const policyName = ({ _tag }: CircuitBreaker.TripPolicy) => policyNames[_tag]
+/** Where a policy opens the circuit: a number of failures, or a share. */
+const limitOf = (policy: CircuitBreaker.Figures["policy"]): number =>
+  policy._tag === "Consecutive" ? policy.failures : policy._tag === "FailuresIn" ? policy.count : policy.rate
 
 /** @internal */
 export const breakerReset = (
