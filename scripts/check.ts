@@ -91,6 +91,8 @@ const tests = async (): Promise<void> => {
 await steps(["extract", "page"])
 if (failed === 0) await steps(["types", "lint", "effect", "unused", "format:check", "floors"])
 if (failed === 0) await tests()
+// Reads the report of the tests.
+if (failed === 0) await steps(["contract"])
 
 console.log(`${passed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1

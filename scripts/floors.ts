@@ -19,7 +19,7 @@ interface Floor {
 const named = (...names: ReadonlyArray<string>): RegExp => new RegExp(`^(${names.join("|")})\\.ts$`)
 
 /** From the bottom to the top. */
-const floors: ReadonlyArray<Floor> = [
+export const floors: ReadonlyArray<Floor> = [
   { name: "machines", files: /^internal\//, closed: true },
   {
     name: "words",

@@ -370,13 +370,14 @@ export const run = <A, E, R>(
         step = ready
         return Pull.matchEffect(ready(clock.currentTimeMillisUnsafe(), classification), {
           onSuccess: ([, delay]) => {
-            if (Duration.toMillis(delay) >= moment.left) return giveUp(cause, error, "deadline")
-            attempt++
-            observer?.onScheduled?.({ attempt, delay, error, key, clock, moment })
+            if (Duration.toMillis(delay) >= moment.left - tolerance) return giveUp(cause, error, "deadline")
+            observer?.onScheduled?.({ attempt: attempt + 1, delay, error, key, clock, moment })
             return Effect.flatMap(Effect.sleep(delay), () => {
               // Waking took longer than asked for: the deadline may have passed meanwhile.
               moment.read()
-              return moment.left <= 0 ? giveUp(cause, error, "deadline") : again
+              if (moment.left <= 0) return giveUp(cause, error, "deadline")
+              attempt++
+              return again
             })
           },
           onFailure: Effect.failCause,
@@ -388,6 +389,9 @@ export const run = <A, E, R>(
   const again: Effect.Effect<A, E, R> = Effect.catchCause(self, onFailure)
   return again
 }
+
+/** A pause that ends so many milliseconds before the deadline ends with it: sums with fractions are not exact. */
+const tolerance = 1e-3
 
 /** The one error of a cause that is a failure and nothing else: no defect, no interruption. */
 const errorOf = <E>(cause: Cause.Cause<E>): Option.Option<E> =>

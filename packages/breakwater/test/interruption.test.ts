@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Context, Effect, Exit, Fiber, Layer, Option, Scheduler, Scope } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Layer, Option, Scheduler, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import {
   CircuitBreaker,
   Coalesce,
+  Errors,
   RateLimiter,
   Resilience,
   Retry,
@@ -347,6 +348,71 @@ const bodies: ReadonlyArray<readonly [name: string, body: Effect.Effect<unknown,
   ["an effect that yields", Effect.forEach([1, 2, 3], () => Effect.yieldNow)]
 ]
 
+/** Policies whose trials need no more than an entry here. */
+const others: Readonly<Record<string, Fresh>> = {
+  "tiers, the first of which fails after a while": Effect.sync(() => {
+    const work = new Work()
+    const tiers = Tiered.make(
+      Tiered.tier("full", work.around(Effect.andThen(Effect.sleep("100 millis"), Effect.fail("down")))),
+      Tiered.tier("less", work.around(Effect.delay(Effect.succeed(1), "100 millis")), { when: Effect.succeed(true) }),
+      Tiered.tier("canned", Effect.succeed(0))
+    )
+    return { run: tiers, check: work.check }
+  }),
+  "a stale cache that has to look up": Effect.gen(function* () {
+    const work = new Work()
+    const lookup = () => work.around(Effect.delay(Effect.succeed(1), "100 millis"), Effect.sleep("50 millis"))
+    const cache = yield* StaleCache.make(lookup, { timeToLive: "1 second" })
+    return {
+      run: cache.get("key"),
+      check: Effect.gen(function* () {
+        yield* work.check
+        const again = yield* Effect.forkChild(cache.get("key"), { startImmediately: true })
+        yield* passTime(again)
+        assert.isTrue(Exit.isSuccess(yield* Fiber.await(again)), "the next caller gets an answer")
+        yield* work.check
+      })
+    }
+  }),
+  "a stale cache that serves what is old": Effect.gen(function* () {
+    const work = new Work()
+    let runs = 0
+    const lookup = () =>
+      work.around(
+        Effect.suspend(() => (++runs === 1 ? Effect.succeed(1) : Effect.delay(Effect.fail("down"), "1 second")))
+      )
+    const cache = yield* StaleCache.make(lookup, { timeToLive: "1 second" })
+    yield* Effect.ignore(cache.get("key"))
+    yield* TestClock.adjust("2 seconds")
+    return { run: cache.get("key"), check: work.check }
+  }),
+  "a retry that waits for a Retry-After": Effect.sync(() => {
+    const work = new Work()
+    const limited = new Errors.RateLimitError({ message: "slow down", retryAfter: Duration.seconds(2) })
+    return {
+      run: work.around(Effect.fail(limited)).pipe(Retry.retry({ settings: { maxAttempts: 3, base: "1 second" } })),
+      check: work.check
+    }
+  }),
+  "a circuit that knows the age of its calls": Effect.gen(function* () {
+    const breaker = yield* CircuitBreaker.make({
+      operation: "target",
+      settings: { tripPolicy: CircuitBreaker.slowCalls({ threshold: "1 hour", minimumCalls: 1 }) }
+    })
+    const work = new Work()
+    return {
+      run: work.around(Effect.sleep("100 millis")).pipe(breaker.protect()),
+      check: Effect.gen(function* () {
+        yield* work.check
+        yield* idle(breaker)
+        // A call that was taken for one in flight would have opened the circuit by its age.
+        yield* TestClock.adjust("2 hours")
+        assert.strictEqual((yield* (yield* breaker.circuit()).snapshot).state, "closed")
+      })
+    }
+  })
+}
+
 describe("an interruption leaves nothing behind", () => {
   describe("in a circuit", () => {
     for (const [name, body] of bodies) {
@@ -539,5 +605,9 @@ describe("an interruption leaves nothing behind", () => {
         )
       }
     }
+  })
+
+  describe("in", () => {
+    for (const [name, fresh] of Object.entries(others)) sweep(name, fresh)
   })
 })

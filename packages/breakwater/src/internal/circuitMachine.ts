@@ -237,7 +237,7 @@ export const advance = (settings: Settings, self: Machine, now: number): readonl
   const [moves, next] = passed
   const { automatic } = next
   const { tripPolicy: policy } = settings
-  if (policy._tag === "Consecutive" || automatic._tag !== "closed") return passed
+  if (automatic._tag !== "closed" || typeof automatic.window === "number" || policy._tag !== "Windowed") return passed
   const tripped = tripWindow.tripsByAge(tripWindow.under(policy, automatic.window), now)
   if (tripped === undefined) return passed
   const [opened, after] = open(settings, next, now, tripped.because, tripped.counted)
@@ -408,10 +408,14 @@ export const record = (
       return ["stale", moves, next]
     case "closed": {
       const { tripPolicy: policy } = settings
+      if (outcome === "Ignored") {
+        // Out of the window that counts it among the calls in flight, whatever the policy is by now.
+        if (typeof automatic.window !== "number") tripWindow.gone(automatic.window, token.start)
+        return ["counted", moves, next]
+      }
       if (policy._tag === "Windowed") {
         return look(settings, policy, next, automatic, now, token, outcome, retryAfterMillis, moves)
       }
-      if (outcome === "Ignored") return ["counted", moves, next]
       const window = tripPolicy.observe(policy, automatic.window, outcome === "Failure")
       if (window === automatic.window) return ["counted", moves, next]
       const observed: Machine = { ...next, automatic: { ...automatic, window } }
@@ -453,7 +457,7 @@ export const record = (
 const relapseOr = <Because extends string>(
   because: Because,
   { rampUntil }: Closed,
-  outcome: "Success" | "Failure" | "Ignored"
+  outcome: "Success" | "Failure"
 ): Because | "relapsed" => (rampUntil > 0 && outcome === "Failure" ? "relapsed" : because)
 
 /** Records an outcome in a window. */
@@ -464,15 +468,11 @@ const look = (
   automatic: Closed,
   now: number,
   { start }: Token,
-  outcome: "Success" | "Failure" | "Ignored",
+  outcome: "Success" | "Failure",
   retryAfterMillis: number,
   moves: ReadonlyArray<Move>
 ): Step<Recorded> => {
   const before = tripWindow.under(policy, automatic.window)
-  if (outcome === "Ignored") {
-    tripWindow.gone(before, start)
-    return ["counted", moves, self]
-  }
   const window = tripWindow.observe(before, now, outcome === "Failure", start)
   const observed: Machine = { ...self, automatic: { ...automatic, window } }
   const tripped = tripWindow.trips(window, now)

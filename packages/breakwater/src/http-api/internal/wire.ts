@@ -143,6 +143,13 @@ export const operation = (of: OperationsGroup.Operation): typeof OperationsGroup
             }
     },
     metrics: metrics(of.metrics),
+    counters: {
+      rejected: of.counters.rejected,
+      interrupted: of.counters.interrupted,
+      fallbacks: of.counters.fallbacks,
+      attempts: of.counters.attempts,
+      timeouts: of.counters.timeouts
+    },
     in_flight: of.inFlight,
     latency_ms: { p50: of.latencyMs.p50, p95: of.latencyMs.p95, p99: of.latencyMs.p99 },
     circuit_breakers: of.circuitBreakers.map(({ name, state }) => ({ name, state })),

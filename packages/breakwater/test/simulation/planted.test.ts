@@ -1,0 +1,183 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Duration, Effect } from "effect"
+import { ResilienceError, TimeoutExceeded } from "breakwater"
+import { minimise, type Opened, report, simulate, type Subject } from "./Simulation.ts"
+import type { Call, Stage } from "./Stage.ts"
+import { circuitSubject } from "./subjects/circuit.ts"
+import { retrySubject } from "./subjects/retry.ts"
+import { stackSubject } from "./subjects/stack.ts"
+import { timeoutSubject } from "./subjects/timeout.ts"
+
+type Guard = Opened["guard"]
+
+/** A subject with something between the caller and the policy. */
+const broken = (name: string, subject: Subject, guard: (guard: Guard, stage: Stage) => Guard): Subject => ({
+  name,
+  open: (stage, dice) => {
+    const opened = subject.open(stage, dice)
+    return { ...opened, guard: guard(opened.guard, stage) }
+  }
+})
+
+const around =
+  (change: (self: Effect.Effect<unknown, unknown>, call: Call, stage: Stage) => Effect.Effect<unknown, unknown>) =>
+  (guard: Guard, stage: Stage): Guard =>
+  (call) =>
+    change(guard(call), call, stage)
+
+const planted: ReadonlyArray<readonly [subject: Subject, invariants: ReadonlyArray<string>]> = [
+  [
+    circuitSubject("a circuit that opens one failure late", (settings) => ({
+      ...settings,
+      failureThreshold: (settings.failureThreshold ?? 5) + 1
+    })),
+    ["INV-CB-2", "INV-CB-3", "INV-CB-8"]
+  ],
+  [
+    circuitSubject("a circuit with a probe too many", (settings) => ({
+      ...settings,
+      halfOpenMaxCalls: (settings.halfOpenMaxCalls ?? 1) + 1
+    })),
+    ["INV-CB-1", "INV-CB-3"]
+  ],
+  [
+    circuitSubject("a circuit that is open a millisecond too long", (settings) => ({
+      ...settings,
+      openDuration: Number(settings.openDuration) + 1
+    })),
+    ["INV-CB-3", "INV-CB-6", "INV-CB-9"]
+  ],
+  [
+    circuitSubject("a circuit that forgets its trip policy", ({ tripPolicy: _forgotten, ...settings }) => settings),
+    ["INV-CB-2", "INV-CB-3", "INV-CB-8"]
+  ],
+  [
+    circuitSubject("a circuit that starts all at once", ({ rampUp: _forgotten, ...settings }) => settings),
+    ["INV-CB-2", "INV-CB-3"]
+  ],
+  [
+    retrySubject("a retry with an attempt too many", (settings) => ({
+      ...settings,
+      maxAttempts: (settings.maxAttempts ?? 3) + 1
+    })),
+    ["INV-RT"]
+  ],
+  [
+    retrySubject("a retry whose pauses pass their maximum", (settings) => ({
+      ...settings,
+      maxDelay: Number(settings.maxDelay) * 2
+    })),
+    ["INV-RT"]
+  ],
+  [
+    broken(
+      "a policy that wraps errors",
+      circuitSubject(),
+      around((self) => Effect.mapError(self, (error) => (error instanceof ResilienceError ? error : { error })))
+    ),
+    ["INV-CB-10"]
+  ],
+  [
+    broken(
+      "a policy that leaves a fiber behind",
+      retrySubject(),
+      around((self) => Effect.andThen(Effect.forkDetach(Effect.never, { startImmediately: true }), self))
+    ),
+    ["INV-RES"]
+  ],
+  [
+    broken(
+      "a policy on the wall clock",
+      circuitSubject(),
+      around((self, _, { world }) =>
+        Effect.provideService(self, Clock.Clock, {
+          ...world.clock,
+          monotonicTimeNanosUnsafe: () => world.clock.currentTimeNanosUnsafe()
+        })
+      )
+    ),
+    ["INV-CB-3", "INV-CB-6", "INV-CB-8", "INV-CB-9", "INV-MET"]
+  ],
+  [
+    broken(
+      "a timeout that waits for what it was told to leave",
+      timeoutSubject,
+      (_, stage) => (call) =>
+        stage.body(call).pipe(
+          Effect.timeoutOrElse({
+            duration: 20,
+            orElse: () =>
+              Effect.fail(
+                new ResilienceError({
+                  operation: "target",
+                  reason: new TimeoutExceeded({
+                    scope: "attempt",
+                    limit: Duration.millis(20),
+                    elapsed: Duration.millis(20)
+                  })
+                })
+              )
+          }),
+          stage.attempt(call)
+        )
+    ),
+    ["INV-TO"]
+  ],
+  [
+    broken(
+      "a fallback that is told of interruptions",
+      stackSubject,
+      around((self, call, stage) =>
+        Effect.onInterrupt(self, () => Effect.sync(() => stage.fallback(call, "interrupted")))
+      )
+    ),
+    ["INV-FB"]
+  ],
+  [
+    broken(
+      "an operation with a call that nobody made",
+      stackSubject,
+      around((self) => Effect.andThen(Effect.exit(self), self))
+    ),
+    ["INV-RT", "INV-TO", "INV-MET", "INV-CB-10", "INV-FB", "INV-RES"]
+  ]
+]
+
+describe("simulations", () => {
+  for (const [subject, invariants] of planted) {
+    it(`find ${subject.name}`, () => {
+      for (let seed = 0; seed < 400; seed++) {
+        const { violation } = simulate(subject, seed)
+        if (violation === undefined) continue
+        assert.include(invariants, violation.invariant, violation.message)
+        return
+      }
+      assert.fail("nobody noticed")
+    })
+  }
+})
+
+describe("a violation", () => {
+  const [subject] = planted[0]!
+  const seed = Array.from({ length: 400 }, (_, seed) => seed).find(
+    (seed) => simulate(subject, seed).violation !== undefined
+  )!
+
+  it("is made as short as it can be", () => {
+    const whole = simulate(subject, seed)
+    const { kept, outcome } = minimise(subject, seed)
+    assert.strictEqual(outcome.violation?.invariant, whole.violation?.invariant)
+    assert.isBelow(kept.size, whole.steps.length / 2)
+    for (const step of kept) {
+      const fewer = new Set([...kept].filter((each) => each !== step))
+      assert.notStrictEqual(simulate(subject, seed, fewer).violation?.invariant, whole.violation?.invariant)
+    }
+  })
+
+  it("is reported with its seed, its settings and what it takes", () => {
+    const text = report(subject, seed)
+    assert.include(text, `SIMULATION_SEED=${seed}`)
+    assert.include(text, '"failureThreshold"')
+    assert.match(text, /The \d+ steps that it takes/)
+  })
+})

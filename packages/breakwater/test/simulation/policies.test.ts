@@ -1,0 +1,11 @@
+import { describe } from "@effect/vitest"
+import { simulations } from "./Simulations.ts"
+import { circuitSubject } from "./subjects/circuit.ts"
+import { retrySubject } from "./subjects/retry.ts"
+import { timeoutSubject } from "./subjects/timeout.ts"
+
+describe("each policy by itself:", () => {
+  simulations(circuitSubject(), 1_000)
+  simulations(retrySubject(), 600)
+  simulations(timeoutSubject, 600)
+})
