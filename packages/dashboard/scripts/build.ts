@@ -52,7 +52,9 @@ const bundle = async (): Promise<ReadonlyArray<Rolldown.OutputChunk | Rolldown.O
     root: page,
     base: `${root}/`,
     logLevel: "warn",
-    oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+    mode: "production",
+    // In development, elements know where on this machine they were written.
+    oxc: { jsx: { runtime: "automatic", importSource: "preact", development: false } },
     build: {
       write: false,
       target: "es2022",

@@ -99,6 +99,8 @@ describe("the page", () => {
   it("brings nothing of Effect along, and asks nobody else for anything", () => {
     for (const [path, { text }] of assets) {
       assert.notInclude(text, "effect/", path)
+      // Nor where it was built.
+      assert.notMatch(text, /\.tsx|fileName/, path)
       const urls = Array.from(text.matchAll(/https?:\/\/[^\s"'`)<]+/g), ([url]) => url).filter(
         (url) => !url.startsWith("http://www.w3.org/")
       )

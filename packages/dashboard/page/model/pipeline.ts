@@ -133,8 +133,9 @@ export const pipelineOf = (
     attempt_timeout: () => numbersOf("timeout", ["attempt", "mode"])
   }
   const told = parts.map(({ numbers, policy }): Stage => {
-    const [, title] = order.find(([name]) => name === policy) ?? []
-    return [policy, title ?? words(policy), numbers]
+    const [, title = words(policy), meaning = numbers] = order.find(([name]) => name === policy) ?? []
+    // The one number of a timeout stands below it anyhow.
+    return [policy, title, policy.endsWith("_timeout") ? meaning : numbers]
   })
   // Where the API tells the order, it is the API's.
   return (told.length === 0 ? order : told).flatMap(([name, title, meaning]) => {

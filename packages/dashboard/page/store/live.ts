@@ -242,7 +242,7 @@ export class Live {
     }
     if (breakers.length < circuits.size) {
       const names = new Set(breakers.map(([name]) => name))
-      for (const name of circuits.keys()) if (!names.has(name)) circuits.delete(name)
+      for (const [name, { heardAt }] of circuits) if (!names.has(name) && heardAt < askedAt) circuits.delete(name)
     }
     const counted = countedOf(operation, at)
     const last = before?.counted.at(-1)
@@ -444,8 +444,10 @@ export class Live {
     if (state === undefined) return
     const known = this.operations.get(event.operation ?? "")
     const name = timeline.circuitOf(event)
-    const circuit = known?.circuits.get(name)
-    if (known === undefined || circuit === undefined) return this.refresh()
+    // An operation that is not known yet comes with the next snapshot.
+    if (known === undefined) return
+    const circuit = known.circuits.get(name) ?? Array.from(known.circuits.values())[0]
+    const threshold = circuit?.threshold ?? 1
     const seconds = (field: string): number | undefined => {
       const value = event[field]
       return typeof value === "number" ? entry.at + value * 1000 : undefined
@@ -453,8 +455,8 @@ export class Live {
     this.update(known, {
       name,
       state: state satisfies State,
-      failures: state === "closed" ? 0 : state === "open" ? circuit.threshold : circuit.failures,
-      threshold: circuit.threshold,
+      failures: state === "open" ? threshold : state === "closed" || circuit?.name !== name ? 0 : circuit.failures,
+      threshold,
       heardAt: Date.now(),
       retryAt: seconds("open_for_seconds"),
       expiresAt: seconds("expires_in_seconds"),
