@@ -133,7 +133,7 @@ export class RateLaw implements Law {
     const { now } = stage.world
     const lane = this.lane(call.key)
     const cost = options.costOf(call)
-    const [first] = lane.waiting.filter((other) => other.interruptedAt === undefined)
+    const first = lane.waiting.find((other) => other.interruptedAt === undefined)
     stage.equal("INV-RL", first?.id, call.id, "who is first in line")
     stage.hold(
       "INV-RL",
