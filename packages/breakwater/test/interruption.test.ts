@@ -393,23 +393,6 @@ const others: Readonly<Record<string, Fresh>> = {
       run: work.around(Effect.fail(limited)).pipe(Retry.retry({ settings: { maxAttempts: 3, base: "1 second" } })),
       check: work.check
     }
-  }),
-  "a circuit that knows the age of its calls": Effect.gen(function* () {
-    const breaker = yield* CircuitBreaker.make({
-      operation: "target",
-      settings: { tripPolicy: CircuitBreaker.slowCalls({ threshold: "1 hour", minimumCalls: 1 }) }
-    })
-    const work = new Work()
-    return {
-      run: work.around(Effect.sleep("100 millis")).pipe(breaker.protect()),
-      check: Effect.gen(function* () {
-        yield* work.check
-        yield* idle(breaker)
-        // A call that was taken for one in flight would have opened the circuit by its age.
-        yield* TestClock.adjust("2 hours")
-        assert.strictEqual((yield* (yield* breaker.circuit()).snapshot).state, "closed")
-      })
-    }
   })
 }
 

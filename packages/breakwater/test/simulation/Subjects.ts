@@ -1,8 +1,15 @@
 /** Every subject that is simulated, by its name. */
 import type { Subject } from "./Simulation.ts"
 import { circuitSubject } from "./subjects/circuit.ts"
+import { rateLimiterSubject } from "./subjects/rateLimiter.ts"
 import { retrySubject } from "./subjects/retry.ts"
 import { stackSubject } from "./subjects/stack.ts"
 import { timeoutSubject } from "./subjects/timeout.ts"
 
-export const subjects: ReadonlyArray<Subject> = [circuitSubject(), retrySubject(), timeoutSubject, stackSubject]
+export const subjects: ReadonlyArray<Subject> = [
+  circuitSubject(),
+  retrySubject(),
+  timeoutSubject,
+  rateLimiterSubject(),
+  stackSubject
+]

@@ -4,6 +4,7 @@ import { ResilienceError, TimeoutExceeded } from "breakwater"
 import { minimise, type Opened, report, simulate, type Subject } from "./Simulation.ts"
 import type { Call, Stage } from "./Stage.ts"
 import { circuitSubject } from "./subjects/circuit.ts"
+import { rateLimiterSubject } from "./subjects/rateLimiter.ts"
 import { retrySubject } from "./subjects/retry.ts"
 import { stackSubject } from "./subjects/stack.ts"
 import { timeoutSubject } from "./subjects/timeout.ts"
@@ -68,6 +69,20 @@ const planted: ReadonlyArray<readonly [subject: Subject, invariants: ReadonlyArr
       maxDelay: Number(settings.maxDelay) * 2
     })),
     ["INV-RT"]
+  ],
+  [
+    rateLimiterSubject("a rate limiter with a unit too many", (settings) => ({
+      ...settings,
+      limit: (settings.limit ?? 100) + 1
+    })),
+    ["INV-RL", "INV-PERMIT"]
+  ],
+  [
+    rateLimiterSubject("a rate limiter whose waiters wait longer than they may", (settings) => ({
+      ...settings,
+      maxWait: "1 hour"
+    })),
+    ["INV-RL"]
   ],
   [
     broken(

@@ -1,6 +1,7 @@
 import { describe } from "@effect/vitest"
 import { simulations } from "./Simulations.ts"
 import { circuitSubject } from "./subjects/circuit.ts"
+import { rateLimiterSubject } from "./subjects/rateLimiter.ts"
 import { retrySubject } from "./subjects/retry.ts"
 import { timeoutSubject } from "./subjects/timeout.ts"
 
@@ -8,4 +9,5 @@ describe("each policy by itself:", () => {
   simulations(circuitSubject(), 1_000)
   simulations(retrySubject(), 600)
   simulations(timeoutSubject, 600)
+  simulations(rateLimiterSubject(), 600)
 })

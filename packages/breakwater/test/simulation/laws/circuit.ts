@@ -55,6 +55,7 @@ export class CircuitLaw implements Law {
   private readonly options: Options
   private readonly models = new Map<string | undefined, CircuitModel>()
   private readonly seen = new Map<string | undefined, Array<Announced>>()
+  private readonly governing = new Map<Call, CircuitSettings>()
   private readonly tickets = new Map<Attempt, Extract<Arrival, { is: "admitted" }>["ticket"]>()
 
   constructor(stage: Stage, options: Options) {
@@ -82,6 +83,8 @@ export class CircuitLaw implements Law {
         else seen.push(factsOf(event))
         return
       }
+      case "CallStarted":
+        return this.govern(fact.call)
       case "Entered":
         this.entered(fact.call, fact.attempt)
         return this.compareEvents(fact.call.key)
@@ -98,12 +101,17 @@ export class CircuitLaw implements Law {
     }
   }
 
-  /** A window belongs to one policy: where the call or the operation has one, the operation's decides. */
-  private settingsOf(call: Call): CircuitSettings | undefined {
+  /** A window belongs to one policy: where the call or the operation has one when the call begins, the operation's decides. */
+  private govern(call: Call): void {
     const own = this.options.settingsOf(call)
+    if (own === undefined) return
     const current = this.options.current()
     const isCounting = ({ tripPolicy }: CircuitSettings) => tripPolicy._tag === "Consecutive"
-    return own === undefined || (isCounting(own) && isCounting(current)) ? own : current
+    this.governing.set(call, isCounting(own) && isCounting(current) ? own : current)
+  }
+
+  private settingsOf(call: Call): CircuitSettings | undefined {
+    return this.governing.get(call)
   }
 
   private entered(call: Call, attempt: Attempt): void {
