@@ -27,6 +27,7 @@ const floors: ReadonlyArray<Floor> = [
       "Settings",
       "Outcome",
       "Policy",
+      "Priority",
       "Errors",
       "ResilienceError",
       "ResilienceEvent",

@@ -86,6 +86,7 @@ export const severity: { readonly [Event in Tag]: LogLevel.Severity } = {
   ProbeLapsed: "Warn",
   FallbackServed: "Debug",
   FallbackFailed: "Error",
+  BulkheadResized: "Info",
   ConfigurationChanged: "Info",
   AlertRaised: "Warn",
   AlertResolved: "Info"
