@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Context, Effect, Exit, Fiber, Layer, Option, Scheduler, type Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { Bulkhead, CircuitBreaker, Resilience, Retry, Strategy, Timeout, withResilience } from "breakwater"
+import { Bulkhead, CircuitBreaker, Resilience, Retry, RetryBudget, Strategy, Timeout, withResilience } from "breakwater"
 import * as DeadlineQueue from "../src/DeadlineQueue.ts"
 
 /** One run, and what must hold when it is over, however it ended. */
@@ -237,6 +237,29 @@ const bulkhead = (options: {
     }
   })
 
+const budget = (form: RetryBudget.Form): Fresh =>
+  Effect.gen(function* () {
+    const budgets = yield* RetryBudget.make({ settings: { form, window: "1 hour" } })
+    const work = new Work()
+    return {
+      run: work.around(Effect.fail("down")).pipe(
+        Retry.retry({
+          budget: budgets.of("target"),
+          settings: { maxAttempts: 3, base: "1 second", jitter: "none", nested: "innerYields" }
+        })
+      ),
+      check: Effect.gen(function* () {
+        yield* work.check
+        const { counters, used } = yield* budgets.snapshot("target")
+        const happened = counters.granted - counters.returned
+        // What was granted and not returned is an attempt; one is not begun when it is interrupted at its very start.
+        assert.isAtLeast(happened, work.started - 1)
+        assert.isAtMost(happened, Math.max(work.started, 0))
+        assert.strictEqual(used, form === "in_flight" ? 0 : happened)
+      })
+    }
+  })
+
 const strategy = Strategy.make("swept", {
   retry: { maxAttempts: 3, base: "1 second", minDelay: 0, jitter: "none" },
   // Opens before the attempts are used up.
@@ -328,6 +351,10 @@ describe("an interruption leaves nothing behind", () => {
         sweep(`that has ${finds}, around ${name}`, bulkhead({ finds, body }))
       }
     }
+  })
+
+  describe("in a retry with a budget", () => {
+    for (const form of ["window", "in_flight"] as const) sweep(`by ${form}`, budget(form))
   })
 
   describe("in a retry", () => {

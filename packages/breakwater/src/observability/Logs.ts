@@ -76,6 +76,7 @@ export const severity: { readonly [Event in Tag]: LogLevel.Severity } = {
   AttemptFailed: "Debug",
   RetryScheduled: "Debug",
   RetriesExhausted: "Warn",
+  RetriesNested: "Warn",
   AttemptTimedOut: "Warn",
   AttemptAbandoned: "Warn",
   CircuitOpened: "Warn",
