@@ -58,8 +58,14 @@ export const ResilienceEvent = Schema.Union([
     attempts: Schema.Int,
     elapsed: Schema.DurationFromString,
     error: Schema.String,
-    because: Schema.Literals(["attempts", "deadline"])
+    /** `budget`: others repeat enough already. `nested`: left to a retry around or inside of this one. */
+    because: Schema.Literals(["attempts", "deadline", "budget", "nested"])
   }),
+  /**
+   * While this operation repeats, one inside of it repeats too: their attempts multiply. Told for each pair once, and
+   * then at most once a minute; `count` is how often it happened so far.
+   */
+  event("RetriesNested", { inner: Schema.String, count: Schema.Int }),
   /** The caller was released at the deadline and the attempt was interrupted. */
   event("AttemptTimedOut", { scope: Schema.Literals(["attempt", "total"]), limit: Schema.DurationFromString }),
   /** A timed out attempt did not end at once: `abandoned` of them are still ending. */
@@ -98,6 +104,8 @@ export const ResilienceEvent = Schema.Union([
   event("FallbackServed", { error: Schema.String, tier: Schema.optional(Schema.String) }),
   /** The fallback itself failed, or the last `tier` that was tried. */
   event("FallbackFailed", { error: Schema.String, tier: Schema.optional(Schema.String) }),
+  /** The number of calls that may run at once was changed. `active` run and `queued` wait after it. */
+  event("BulkheadResized", { from: Schema.Int, to: Schema.Int, active: Schema.Int, queued: Schema.Int }),
   /** The configuration of all operations changed. */
   Schema.TaggedStruct("ConfigurationChanged", {
     at: Schema.DateTimeUtcFromString,

@@ -21,6 +21,7 @@ import * as Decision from "./Decision.ts"
 import * as Errors from "./Classification.ts"
 import type * as latency from "./internal/latency.ts"
 import { LatencyRecorder } from "./internal/latency.ts"
+import { PairCounts } from "./internal/pairCounts.ts"
 import type { Moment } from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import type * as Policy from "./Policy.ts"
@@ -152,6 +153,7 @@ export class Operation {
   private callLatency: LatencyRecorder | undefined = undefined
   private attemptLatency: LatencyRecorder | undefined = undefined
   private log: Decision.Log | undefined = undefined
+  private nested: PairCounts | undefined = undefined
   /** Not counting `atOnce`. */
   private lastSuccess = -Infinity
   private lastFailure = -Infinity
@@ -337,6 +339,13 @@ export class Operation {
   onExhausted({ attempts, because, clock, elapsed, error, key }: Retry.GivenUp): void {
     this.trouble.exhausted++
     this.publish("RetriesExhausted", key, clock, { attempts, elapsed, error: errorName(error), because })
+  }
+
+  /** @internal */
+  onNested({ clock, inner, key }: Retry.NestedRetry): void {
+    this.nested ??= new PairCounts()
+    const count = this.nested.add(inner, Monotonic.now(clock))
+    if (count !== undefined && this.events.isActive()) this.publish("RetriesNested", key, clock, { inner, count })
   }
 
   /** @internal */

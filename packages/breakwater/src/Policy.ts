@@ -89,3 +89,42 @@ export interface Running<in Settings, out Snapshot> {
   readonly isAtRest: (now: number) => boolean
   readonly snapshotsUnsafe: (clock: Clock.Clock) => ReadonlyArray<Snapshot>
 }
+
+/**
+ * What limits how often the calls to one dependency are repeated, in whatever
+ * way and by whomever.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Budget {
+  /** Whether it counts what runs, and so has to be told when a first attempt ends. */
+  readonly countsRunning: boolean
+  /** The account for one call. */
+  readonly open: (now: number) => Account
+}
+
+/**
+ * What the calls to one dependency share.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Account {
+  /** A first attempt begins. Each is matched by one `ended`, if the budget counts what runs. */
+  readonly began: (now: number) => void
+  /** `hasRun: false`: a rejection of ours came first, so the dependency never saw it. `at` is when it began. */
+  readonly ended: (at: number, hasRun: boolean) => void
+  /** Grants a repetition, or `undefined`. To be settled once: when its attempt has ended, or when it will not happen. */
+  readonly reserve: (now: number) => Reservation | undefined
+}
+
+/**
+ * A repetition that was granted.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Reservation {
+  readonly settle: (hasHappened: boolean) => void
+}

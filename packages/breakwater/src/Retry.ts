@@ -14,10 +14,18 @@
  *   of the error is honoured in full, with the jitter above it.
  * - The last error comes back as itself. Attempts and elapsed time are an
  *   annotation of its cause, read with `exhausted`.
+ * - A `budget` keeps the repetitions of all callers to a share of the calls. One
+ *   that it refuses leaves the error of the last attempt in place.
+ * - Retries inside of retries multiply: three attempts of three make nine calls.
+ *   `nested` says which of them yields, or that it is only told.
  *
  * **Gotchas**
  *
- * `maxAttempts` counts the first attempt: 1 never repeats.
+ * - `maxAttempts` counts the first attempt: 1 never repeats.
+ * - An outer retry announces itself before its second attempt, because a success
+ *   is to cost nothing. With `innerYields` it does so before the first.
+ * - What an inner retry has exhausted is known by an annotation of the cause,
+ *   which an error that is made anew on the way does not have.
  *
  * **Example** (Three attempts)
  *
@@ -54,6 +62,7 @@ import * as Schema from "effect/Schema"
 import * as Errors from "./Classification.ts"
 import * as backoff from "./internal/backoff.ts"
 import * as Moment from "./Moment.ts"
+import type * as Policy from "./Policy.ts"
 import { isResilienceError } from "./ResilienceError.ts"
 import * as Settings_ from "./Settings.ts"
 
@@ -73,6 +82,23 @@ export const Jitter = /*#__PURE__*/ Schema.Literals(["none", "full", "equal", "d
  * @since 0.1.0
  */
 export type Jitter = typeof Jitter.Type
+
+/**
+ * What happens where one retry runs inside of another: `warn`, both repeat and
+ * it is told; `innerYields`, retries inside of this one do not repeat, nor does
+ * this one while another around it repeats; `outerYields`, this one does not
+ * repeat an error that a retry inside of it has exhausted.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Nested = /*#__PURE__*/ Schema.Literals(["warn", "innerYields", "outerYields"])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Nested = typeof Nested.Type
 
 /**
  * How often, and how far apart.
@@ -96,7 +122,9 @@ export class Settings extends Schema.Class<Settings>("breakwater/Retry/Settings"
   /** Default `full`. */
   jitter: Jitter.pipe(Settings_.withDefault("full")),
   /** Most that jitter adds with `additive`, and above a Retry-After with any kind, 0 to 1 hour. Default 2 seconds. */
-  jitterMax: Settings_.duration({ minimum: 0, maximum: "1 hour" }).pipe(Settings_.withDefault(Duration.seconds(2)))
+  jitterMax: Settings_.duration({ minimum: 0, maximum: "1 hour" }).pipe(Settings_.withDefault(Duration.seconds(2))),
+  /** Default `warn`. */
+  nested: Nested.pipe(Settings_.withDefault("warn"))
 }) {}
 
 /**
@@ -113,6 +141,7 @@ export interface SettingsInput {
   readonly maxDelay?: Duration.Input | undefined
   readonly jitter?: Jitter | undefined
   readonly jitterMax?: Duration.Input | undefined
+  readonly nested?: Nested | undefined
 }
 
 /**
@@ -208,6 +237,22 @@ export class Exhausted extends Context.Service<
 export const exhausted = <E>(cause: Cause.Cause<E>): Option.Option<Exhausted["Service"]> =>
   Context.getOption(Cause.annotations(cause), Exhausted)
 
+/** What an outer retry learns from the cause of an inner one that gave up. */
+class GaveUp extends Context.Service<
+  GaveUp,
+  { readonly operation: string; readonly attempts: number; readonly because: GivenUp["because"] }
+>()("breakwater/Retry/GaveUp") {}
+
+/** A retry that is repeating around what runs now. */
+interface Around {
+  readonly innerYields: boolean
+  readonly onRepeatedInside: (inner: string, moment: Moment.Moment) => void
+}
+
+const Around = /*#__PURE__*/ Context.Reference<Around | undefined>("breakwater/Retry/Around", {
+  defaultValue: () => undefined
+})
+
 /**
  * What `retry` tells while it works. Must not throw.
  *
@@ -218,6 +263,7 @@ export interface Observer {
   readonly onFailed?: (info: Failed) => void
   readonly onScheduled?: (info: Scheduled) => void
   readonly onExhausted?: (info: GivenUp) => void
+  readonly onNested?: (info: NestedRetry) => void
 }
 
 /**
@@ -260,10 +306,24 @@ export interface GivenUp {
   readonly attempts: number
   readonly elapsed: Duration.Duration
   readonly error: unknown
-  readonly because: "attempts" | "deadline"
+  /** `budget`: others repeat enough. `nested`: left to a retry around or inside of this one. */
+  readonly because: "attempts" | "deadline" | "budget" | "nested"
   readonly key: string | undefined
   readonly clock: Clock.Clock
   readonly moment: Moment.Moment
+}
+
+/**
+ * A retry inside of this one repeats, while this one repeats too.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NestedRetry {
+  /** The operation of the inner retry. */
+  readonly inner: string
+  readonly key: string | undefined
+  readonly clock: Clock.Clock
 }
 
 /**
@@ -272,6 +332,9 @@ export interface GivenUp {
  */
 export interface Options {
   readonly settings?: SettingsInput | Settings | undefined
+  /** The name by which other retries know this one. Default `"retry"`. */
+  readonly operation?: string | undefined
+  readonly budget?: Policy.Budget | undefined
   /** Rules asked before the built-in classification. */
   readonly rules?: ReadonlyArray<Errors.Rule> | undefined
   readonly observer?: Observer | undefined
@@ -288,9 +351,9 @@ export const retry: {
   <A, E, R>(self: Effect.Effect<A, E, R>, options?: Options): Effect.Effect<A, E, R>
 } = /*#__PURE__*/ dual(
   (args) => Effect.isEffect(args[0]),
-  <A, E, R>(self: Effect.Effect<A, E, R>, { observer, rules, settings }: Options = {}) => {
+  <A, E, R>(self: Effect.Effect<A, E, R>, { settings, ...call }: Options = {}) => {
     const prepared = prepare(settings)
-    return Effect.withFiber<A, E, R>((fiber) => run(self, prepared, { observer, rules }, Moment.of(fiber)))
+    return Effect.withFiber<A, E, R>((fiber) => run(self, prepared, call, Moment.of(fiber)))
   }
 )
 
@@ -301,6 +364,7 @@ export const retry: {
  * @since 0.1.0
  */
 export interface Prepared {
+  readonly nested: Nested
   /** Makes the driver of one call's schedule. Run on the first failure only. */
   readonly makeStep: Effect.Effect<
     (now: number, failed: Errors.Classification) => Pull.Pull<[unknown, Duration.Duration], never, unknown>
@@ -313,9 +377,13 @@ export interface Prepared {
  * @category constructors
  * @since 0.1.0
  */
-export const prepare = (input: SettingsInput | Settings = {}): Prepared => ({
-  makeStep: Schedule.toStep(scheduleOf(settings(input), (failed: Errors.Classification) => Effect.succeed(failed)))
-})
+export const prepare = (input: SettingsInput | Settings = {}): Prepared => {
+  const checked = settings(input)
+  return {
+    nested: checked.nested,
+    makeStep: Schedule.toStep(scheduleOf(checked, (failed: Errors.Classification) => Effect.succeed(failed)))
+  }
+}
 
 /**
  * What one call says to the retry.
@@ -324,6 +392,8 @@ export const prepare = (input: SettingsInput | Settings = {}): Prepared => ({
  * @since 0.1.0
  */
 export interface CallOptions {
+  readonly operation?: string | undefined
+  readonly budget?: Policy.Budget | undefined
   readonly key?: string | undefined
   readonly rules?: ReadonlyArray<Errors.Rule> | undefined
   readonly observer?: Observer | undefined
@@ -331,33 +401,53 @@ export interface CallOptions {
 
 /**
  * Retries one run of an effect. A success costs nothing but a place on the
- * fiber's stack.
+ * fiber's stack, and an addition with a budget that counts by window.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const run = <A, E, R>(
   self: Effect.Effect<A, E, R>,
-  { makeStep }: Prepared,
-  { key, observer, rules = [] }: CallOptions,
+  { makeStep, nested }: Prepared,
+  { budget, key, observer, operation = "retry", rules = [] }: CallOptions,
   moment: Moment.Moment
 ): Effect.Effect<A, E, R> => {
   const { clock, now: start } = moment
+  const spending = budget === undefined ? undefined : new Spending(budget.open(start), start)
   let attempt = 1
   let step: Effect.Success<typeof makeStep> | undefined
 
-  const giveUp = (cause: Cause.Cause<E>, error: E, because: "attempts" | "deadline" | undefined) => {
+  const giveUp = (cause: Cause.Cause<E>, error: E, because: GivenUp["because"] | undefined) => {
     const elapsed = Duration.millis(moment.now - start)
-    if (because !== undefined)
+    let annotations: Context.Context<Exhausted> = Context.make(Exhausted, { attempts: attempt, elapsed })
+    if (because !== undefined) {
       observer?.onExhausted?.({ attempts: attempt, elapsed, error, because, key, clock, moment })
-    return Effect.failCause(
-      Cause.annotate(cause, Context.make(Exhausted, { attempts: attempt, elapsed }), { overwrite: true })
-    )
+      annotations = Context.add(annotations, GaveUp, { operation, attempts: attempt, because })
+    }
+    return Effect.failCause(Cause.annotate(cause, annotations, { overwrite: true }))
   }
 
-  const onFailure = (cause: Cause.Cause<E>): Effect.Effect<A, E, R> =>
+  const announce = (outer: Around | undefined): Around => ({
+    innerYields: nested === "innerYields" || (outer !== undefined && outer.innerYields),
+    onRepeatedInside: (inner) => observer?.onNested?.({ inner, key, clock })
+  })
+
+  /** Leaves it to another retry, or tells that both repeat. */
+  const yields = (outer: Around | undefined, inner: GaveUp["Service"] | undefined): boolean => {
+    if (outer !== undefined && (nested === "innerYields" || outer.innerYields)) return true
+    if (inner !== undefined && hasTried(inner)) {
+      if (nested === "outerYields") return true
+      // From the second attempt on the inner retry tells it by itself.
+      if (attempt === 1 && inner.attempts > 1) observer?.onNested?.({ inner: inner.operation, key, clock })
+    }
+    outer?.onRepeatedInside(operation, moment)
+    return false
+  }
+
+  const decide = (cause: Cause.Cause<E>): Effect.Effect<A, E, R> =>
     Effect.withFiber((fiber) => {
       const failed = errorOf(cause)
+      spending?.attemptEnded(Option.isNone(failed) || !isRefusal(failed.value))
       if (Option.isNone(failed)) return Effect.failCause(cause)
       const error = failed.value
       moment.read()
@@ -371,13 +461,19 @@ export const run = <A, E, R>(
         return Pull.matchEffect(ready(clock.currentTimeMillisUnsafe(), classification), {
           onSuccess: ([, delay]) => {
             if (Duration.toMillis(delay) >= moment.left - tolerance) return giveUp(cause, error, "deadline")
+            const outer = fiber.getRef(Around)
+            if (yields(outer, Option.getOrUndefined(Context.getOption(Cause.annotations(cause), GaveUp)))) {
+              return giveUp(cause, error, "nested")
+            }
+            if (spending !== undefined && !spending.reserve(moment.now)) return giveUp(cause, error, "budget")
             observer?.onScheduled?.({ attempt: attempt + 1, delay, error, key, clock, moment })
             return Effect.flatMap(Effect.sleep(delay), () => {
               // Waking took longer than asked for: the deadline may have passed meanwhile.
               moment.read()
               if (moment.left <= 0) return giveUp(cause, error, "deadline")
               attempt++
-              return again
+              spending?.attemptBegins()
+              return Effect.catchCause(Effect.provideService(self, Around, announce(outer)), decide)
             })
           },
           onFailure: Effect.failCause,
@@ -386,12 +482,79 @@ export const run = <A, E, R>(
       })
     })
 
-  const again: Effect.Effect<A, E, R> = Effect.catchCause(self, onFailure)
-  return again
+  const first = nested === "innerYields" ? Effect.updateService(self, Around, announce) : self
+  if (spending === undefined) return Effect.catchCause(first, decide)
+  const ended = (): undefined => spending.callEnded()
+  if (budget!.countsRunning) {
+    return Effect.onExitPrimitive(
+      Effect.suspend(() => {
+        spending.callBegins()
+        return Effect.catchCause(first, decide)
+      }),
+      ended
+    )
+  }
+  spending.callBegins()
+  // Nothing is reserved before the first failure.
+  return Effect.catchCause(first, (cause) => Effect.onExitPrimitive(decide(cause), ended))
 }
 
 /** A pause that ends so many milliseconds before the deadline ends with it: sums with fractions are not exact. */
 const tolerance = 1e-3
+
+/** What one call has taken out of its budget. */
+class Spending {
+  private readonly account: Policy.Account
+  private readonly start: number
+  private isFirst = false
+  private reservation: Policy.Reservation | undefined = undefined
+  private hasBegun = false
+
+  constructor(account: Policy.Account, start: number) {
+    this.account = account
+    this.start = start
+  }
+
+  callBegins(): void {
+    this.isFirst = true
+    this.account.began(this.start)
+  }
+
+  reserve(now: number): boolean {
+    this.reservation = this.account.reserve(now)
+    this.hasBegun = false
+    return this.reservation !== undefined
+  }
+
+  attemptBegins(): void {
+    this.hasBegun = true
+  }
+
+  /** `hasRun: false`: a rejection of ours came first. */
+  attemptEnded(hasRun: boolean): void {
+    if (this.isFirst) {
+      this.isFirst = false
+      this.account.ended(this.start, hasRun)
+    }
+    if (this.reservation !== undefined) {
+      this.reservation.settle(this.hasBegun && hasRun)
+      this.reservation = undefined
+    }
+  }
+
+  callEnded(): undefined {
+    this.attemptEnded(true)
+    return undefined
+  }
+}
+
+/** Ours, and no attempt ran. */
+const isRefusal = (error: unknown): boolean =>
+  isResilienceError(error) && !error.isRetryable && error.reason._tag !== "TimeoutExceeded"
+
+/** Whether a retry has done what it can, so that one more around it multiplies. */
+const hasTried = ({ attempts, because }: GaveUp["Service"]): boolean =>
+  because === "budget" || because === "deadline" || (because === "attempts" && attempts > 1)
 
 /** The one error of a cause that is a failure and nothing else: no defect, no interruption. */
 const errorOf = <E>(cause: Cause.Cause<E>): Option.Option<E> =>

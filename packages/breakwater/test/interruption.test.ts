@@ -2,12 +2,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Layer, Option, Scheduler, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import {
+  Bulkhead,
   CircuitBreaker,
   Coalesce,
   Errors,
   RateLimiter,
   Resilience,
   Retry,
+  RetryBudget,
   StaleCache,
   Strategy,
   Tiered,
@@ -298,6 +300,58 @@ const timeout = (
     }
   })
 
+/** A bulkhead in which the call finds a free place, or waits for one. */
+const bulkhead = (options: {
+  readonly finds: "a place" | "a queue" | "a queue with others"
+  readonly body: Effect.Effect<unknown, unknown>
+}): Fresh =>
+  Effect.gen(function* () {
+    const service = yield* Bulkhead.make({
+      operation: "target",
+      settings: { maxConcurrent: 1, maxQueue: 3, maxWait: "20 seconds" }
+    })
+    const work = new Work()
+    const hold = Effect.sleep("2 seconds").pipe(service.protect())
+    if (options.finds !== "a place") yield* Effect.forkScoped(hold, { startImmediately: true })
+    if (options.finds === "a queue with others") {
+      yield* Effect.forkScoped(Effect.exit(hold), { startImmediately: true })
+    }
+    return {
+      run: work.around(options.body).pipe(service.protect({ key: "tenant" })),
+      check: Effect.gen(function* () {
+        yield* TestClock.adjust("1 minute")
+        yield* work.check
+        const { active, counters, queued } = yield* service.snapshot()
+        assert.deepStrictEqual({ active, queued }, { active: 0, queued: 0 })
+        assert.isAtMost(counters.admitted + counters.rejected + counters.interrupted, 3)
+        assert.isTrue(Exit.isSuccess(yield* Effect.exit(Effect.void.pipe(service.protect()))))
+      })
+    }
+  })
+
+const budget = (form: RetryBudget.Form): Fresh =>
+  Effect.gen(function* () {
+    const budgets = yield* RetryBudget.make({ settings: { form, window: "1 hour" } })
+    const work = new Work()
+    return {
+      run: work.around(Effect.fail("down")).pipe(
+        Retry.retry({
+          budget: budgets.of("target"),
+          settings: { maxAttempts: 3, base: "1 second", jitter: "none", nested: "innerYields" }
+        })
+      ),
+      check: Effect.gen(function* () {
+        yield* work.check
+        const { counters, used } = yield* budgets.snapshot("target")
+        const happened = counters.granted - counters.returned
+        // What was granted and not returned is an attempt; one is not begun when it is interrupted at its very start.
+        assert.isAtLeast(happened, work.started - 1)
+        assert.isAtMost(happened, Math.max(work.started, 0))
+        assert.strictEqual(used, form === "in_flight" ? 0 : happened)
+      })
+    }
+  })
+
 const strategy = Strategy.make("swept", {
   retry: { maxAttempts: 3, base: "1 second", minDelay: 0, jitter: "none" },
   // Opens before the attempts are used up.
@@ -459,6 +513,18 @@ describe("an interruption leaves nothing behind", () => {
       }
     })
   }
+
+  describe("in a bulkhead", () => {
+    for (const [name, body] of bodies) {
+      for (const finds of ["a place", "a queue", "a queue with others"] as const) {
+        sweep(`that has ${finds}, around ${name}`, bulkhead({ finds, body }))
+      }
+    }
+  })
+
+  describe("in a retry with a budget", () => {
+    for (const form of ["window", "in_flight"] as const) sweep(`by ${form}`, budget(form))
+  })
 
   describe("in a retry", () => {
     sweep(

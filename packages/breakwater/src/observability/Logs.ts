@@ -76,6 +76,7 @@ export const severity: { readonly [Event in Tag]: LogLevel.Severity } = {
   AttemptFailed: "Debug",
   RetryScheduled: "Debug",
   RetriesExhausted: "Warn",
+  RetriesNested: "Warn",
   AttemptTimedOut: "Warn",
   AttemptAbandoned: "Warn",
   CircuitOpened: "Warn",
@@ -88,6 +89,7 @@ export const severity: { readonly [Event in Tag]: LogLevel.Severity } = {
   RateLimitResumed: "Info",
   FallbackServed: "Debug",
   FallbackFailed: "Error",
+  BulkheadResized: "Info",
   ConfigurationChanged: "Info",
   AlertRaised: "Warn",
   AlertResolved: "Info"
