@@ -10,6 +10,9 @@
  *
  * @since 0.1.0
  */
+import type * as Bulkhead from "./Bulkhead.ts"
+import type * as RateLimiter from "./RateLimiter.ts"
+import type * as RetryBudget from "./RetryBudget.ts"
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -95,6 +98,14 @@ export interface Snapshot {
   readonly circuits: ReadonlyArray<CircuitBreaker.Snapshot>
   /** Runs that calls share; `None` while no call asked for it. */
   readonly coalesce: Option.Option<Coalesce.Snapshot>
+  /** The rate limit before the first attempt, if there is one. */
+  readonly admission: Option.Option<RateLimiter.Snapshot>
+  /** None without a bulkhead; one, or one for each key. */
+  readonly bulkheads: ReadonlyArray<Bulkhead.Snapshot>
+  /** The rate limit of attempts, if there is one. */
+  readonly quota: Option.Option<RateLimiter.Snapshot>
+  /** The budget of its retries, which others may share. */
+  readonly retryBudget: Option.Option<RetryBudget.Snapshot>
 }
 
 /**
@@ -103,9 +114,20 @@ export interface Snapshot {
  * @category models
  * @since 0.1.0
  */
-export type Policies = Partial<
+export interface Policies extends Partial<
   Record<Policy.Slot, { readonly settings: Policy.Startable; readonly running: Policy.Running<never, unknown> }>
->
+> {
+  readonly retryBudget?: StartedBudget
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface StartedBudget {
+  readonly settings: Policy.StartableBudget
+  readonly running: Policy.RunningBudget<never, unknown>
+}
 
 /** What a call says about itself at its end. */
 interface Ended {
@@ -410,6 +432,10 @@ export class Operation {
     return this.calls - this.succeeded - this.failed - this.rejected - this.interrupted
   }
 
+  private started(slot: Policy.Slot, clock: Clock.Clock): ReadonlyArray<unknown> {
+    return this.policies?.[slot]?.running.snapshotsUnsafe(clock) ?? []
+  }
+
   /** @internal */
   snapshotUnsafe(clock: Clock.Clock): Snapshot {
     const now = Monotonic.now(clock)
@@ -442,7 +468,14 @@ export class Operation {
       lastSuccess: wallOf(Math.max(this.lastSuccess, this.atOnce?.latest ?? -Infinity)),
       lastFailure: wallOf(this.lastFailure),
       circuits: (this.circuits?.allUnsafe() ?? []).map((circuit) => circuit.snapshotUnsafe(clock)),
-      coalesce: Option.map(Option.fromUndefinedOr(this.flights), (flights) => flights.snapshotUnsafe())
+      coalesce: Option.map(Option.fromUndefinedOr(this.flights), (flights) => flights.snapshotUnsafe()),
+      // What stands in a place was started by settings of the place's own class.
+      admission: Option.fromUndefinedOr(this.started("admission", clock)[0] as RateLimiter.Snapshot | undefined),
+      bulkheads: this.started("bulkhead", clock) as ReadonlyArray<Bulkhead.Snapshot>,
+      quota: Option.fromUndefinedOr(this.started("quota", clock)[0] as RateLimiter.Snapshot | undefined),
+      retryBudget: Option.fromUndefinedOr(
+        this.policies?.retryBudget?.running.snapshotUnsafe(clock) as RetryBudget.Snapshot | undefined
+      )
     }
   }
 }

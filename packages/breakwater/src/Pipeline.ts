@@ -44,6 +44,17 @@ export interface Call {
 }
 
 /**
+ * The budget of a strategy's retries, running if strategies share it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Budget {
+  readonly settings: Policy.StartableBudget
+  readonly shared: Policy.RunningBudget<never, unknown> | undefined
+}
+
+/**
  * The policies of a strategy, ready to go around the effects of an operation.
  *
  * @category models
@@ -54,6 +65,8 @@ export interface Pipeline {
   readonly tuning: CircuitBreaker.Tuning | undefined
   /** The policies that an operation has to have started before `run`. */
   readonly started: ReadonlyArray<readonly [Policy.Slot, Policy.Startable]>
+  /** The budget of its retries, which an operation has to have started unless it is shared. */
+  readonly budget: Budget | undefined
   /** Guards one run of an effect. */
   readonly run: <A, E, R>(
     self: Effect.Effect<A, E, R>,
@@ -69,7 +82,8 @@ export interface Pipeline {
  */
 export const make = (
   { name: strategy, openSchedule, rules: strategyRules, settings }: Strategy.Strategy,
-  tracing?: Tracing.Tracing
+  tracing?: Tracing.Tracing,
+  shared?: Policy.RunningBudget<never, unknown>
 ): Pipeline => {
   const tuning = settings.circuitBreaker ? CircuitBreaker.tune(settings.circuitBreaker, openSchedule) : undefined
   const retry = settings.retry && Retry.prepare(settings.retry)
@@ -81,12 +95,14 @@ export const make = (
     const policy = settings[slot]
     return policy === false ? [] : [[slot, policy] as const]
   })
+  const budget = settings.retryBudget === false ? undefined : { settings: settings.retryBudget, shared }
   const isAdmitted = settings.admission !== false
   const inner = started.flatMap(([slot]) => (slot === "admission" ? [] : [slot]))
 
   const pipeline: Pipeline = {
     tuning,
     started,
+    budget,
     // What comes later stands further out.
     //
     // - The attempt timeout stands inside the circuit: a slow attempt is a
@@ -130,7 +146,11 @@ export const make = (
             ? countAttempts(guarded, operation, moment)
             : circuits.run(guarded, tuning, options, moment)
       }
-      if (retry) guarded = Retry.run(guarded, retry, options, moment)
+      if (retry) {
+        const retrying =
+          budget === undefined ? options : { ...options, budget: budget.shared ?? policies!.retryBudget!.running }
+        guarded = Retry.run(guarded, retry, retrying, moment)
+      }
       if (isAdmitted) guarded = policies!.admission!.running.run(guarded, options, moment)
       if (started.length > 0) guarded = arrive(guarded, operation, moment)
       if (tracing !== undefined) guarded = tracing.call(guarded, { operation: name, key, strategy })

@@ -68,7 +68,7 @@ export interface Startable<Snapshot = unknown> {
  * @category guards
  * @since 0.1.0
  */
-export const isStartable = (u: unknown): u is Startable =>
+export const isStartable = (u: unknown): u is Startable | StartableBudget =>
   typeof u === "object" && u !== null && "startUnsafe" in u && typeof u.startUnsafe === "function"
 
 /**
@@ -102,6 +102,31 @@ export interface Budget {
   readonly countsRunning: boolean
   /** The account for one call. */
   readonly open: (now: number) => Account
+}
+
+/**
+ * Settings that start a budget.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StartableBudget {
+  /** Whose calls it limits. `undefined`: those of the operation. */
+  readonly dependency?: string | undefined
+  /** What it starts is retuned with settings of the same class only. */
+  startUnsafe(dependency: string): RunningBudget<never, unknown>
+}
+
+/**
+ * The budget of one dependency. Its state outlives the calls.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RunningBudget<in Settings, out Snapshot> extends Budget {
+  readonly retuneUnsafe: (settings: Settings) => void
+  readonly isAtRest: (now: number) => boolean
+  readonly snapshotUnsafe: (clock: Clock.Clock) => Snapshot
 }
 
 /**

@@ -91,8 +91,28 @@ export class Settings extends Schema.Class<Settings>("breakwater/RetryBudget/Set
   /** What `window` remembers, 1 second to 1 hour. Default 10 seconds. */
   window: Settings_.duration({ minimum: "1 second", maximum: "1 hour" }).pipe(
     Settings_.withDefault(Duration.seconds(10))
-  )
-}) {}
+  ),
+  /**
+   * In a strategy: whose calls are limited, 1 to 64 characters. Strategies that
+   * name the same dependency share one budget. Default: the operation, by itself.
+   */
+  dependency: Schema.optionalKey(Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(64)))
+}) {
+  /** Starts the budget of one dependency. */
+  startUnsafe(dependency: string): Policy.RunningBudget<Settings, Snapshot> {
+    const budgets = new Budgets(this, 1)
+    const { open } = budgets.of(dependency)
+    return {
+      get countsRunning() {
+        return budgets.countsRunning
+      },
+      open,
+      retuneUnsafe: (settings) => budgets.retuneUnsafe(settings),
+      isAtRest: (now) => budgets.isAtRest(now),
+      snapshotUnsafe: (clock) => budgets.snapshotUnsafe(dependency, clock)
+    }
+  }
+}
 
 /**
  * Settings as code writes them.
@@ -106,6 +126,7 @@ export interface SettingsInput {
   readonly minPerSecond?: number | undefined
   readonly minConcurrent?: number | undefined
   readonly window?: Duration.Input | undefined
+  readonly dependency?: string | undefined
 }
 
 /**
@@ -226,9 +247,19 @@ export class Budgets {
     return this.current.settings
   }
 
+  /** @internal */
+  get countsRunning(): boolean {
+    return this.current.machine.form === "in_flight"
+  }
+
+  /** @internal */
+  isAtRest(now: number): boolean {
+    return this.all().every((account) => account.isAtRest(now))
+  }
+
   /** The budget of a dependency, to retry with. */
   of(dependency: string): Policy.Budget {
-    const countsRunning = () => this.current.machine.form === "in_flight"
+    const countsRunning = () => this.countsRunning
     return {
       get countsRunning() {
         return countsRunning()

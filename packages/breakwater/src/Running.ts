@@ -17,8 +17,9 @@ import type * as Decision from "./Decision.ts"
 import type * as Errors from "./Classification.ts"
 import { BoundedMap } from "./internal/boundedMap.ts"
 import * as Monotonic from "./Monotonic.ts"
-import { Operation } from "./Operation.ts"
+import { Operation, type StartedBudget } from "./Operation.ts"
 import * as Pipeline from "./Pipeline.ts"
+import type * as Policy from "./Policy.ts"
 import * as Preset from "./Preset.ts"
 import type { ResilienceError } from "./ResilienceError.ts"
 import type { Sink } from "./EventSink.ts"
@@ -117,6 +118,8 @@ export class Running {
   private named = new Map<Strategy.BuiltIn | "default", Prepared>()
   private valued = new WeakMap<Strategy.Strategy, Prepared>()
   private overflow: Entry | undefined = undefined
+  /** Their names come from strategies, which come from code. */
+  private readonly budgets = new Map<string, StartedBudget>()
   private changes = 0
   private preparations = 0
 
@@ -165,7 +168,7 @@ export class Running {
     // This call's own strategy may have a circuit where the operation's has none.
     if (entry.circuits === undefined && pipeline.tuning !== undefined)
       entry.circuits = this.circuitsOf(entry.name, pipeline, Monotonic.now(fiber.getRef(Clock.Clock)))
-    if (pipeline !== entry.pipeline && pipeline.started.length > 0)
+    if (pipeline !== entry.pipeline && (pipeline.started.length > 0 || pipeline.budget !== undefined))
       this.startPolicies(entry, pipeline, false, Monotonic.now(fiber.getRef(Clock.Clock)))
     return this.current.isEnabled ? pipeline.run(self, entry, call, fiber) : self
   }
@@ -218,7 +221,10 @@ export class Running {
   }
 
   /** Starts what the operation does not have yet. A policy of another class in a place takes it over. */
-  private startPolicies(entry: Entry, { started }: Pipeline.Pipeline, isOwn: boolean, now: number): void {
+  private startPolicies(entry: Entry, { budget, started }: Pipeline.Pipeline, isOwn: boolean, now: number): void {
+    if (budget !== undefined && (isOwn || entry.policies?.retryBudget === undefined)) {
+      entry.policies = { ...entry.policies, retryBudget: this.budgetOf(entry, budget) }
+    }
     for (const [slot, settings] of started) {
       const known = entry.policies?.[slot]
       if (known === undefined || (isOwn && known.settings.constructor !== settings.constructor)) {
@@ -231,6 +237,20 @@ export class Running {
         entry.policies = { ...entry.policies, [slot]: { settings, running: known.running } }
       }
     }
+  }
+
+  private budgetOf(entry: Entry, { settings, shared }: Pipeline.Budget): StartedBudget {
+    if (shared !== undefined) return { settings, running: shared }
+    return startBudget(entry.policies?.retryBudget, settings, entry.name)
+  }
+
+  /** One for each dependency that strategies name. */
+  private sharedBudget(settings: Policy.StartableBudget): Policy.RunningBudget<never, unknown> | undefined {
+    const { dependency } = settings
+    if (dependency === undefined) return undefined
+    const started = startBudget(this.budgets.get(dependency), settings, dependency)
+    this.budgets.set(dependency, started)
+    return started.running
   }
 
   private circuitsOf(
@@ -265,15 +285,29 @@ export class Running {
         timeout: strategy.settings.timeout,
         admission: strategy.settings.admission,
         bulkhead: strategy.settings.bulkhead,
-        quota: strategy.settings.quota
+        quota: strategy.settings.quota,
+        retryBudget: retry && strategy.settings.retryBudget
       }),
       rules: [...strategy.rules, ...this.options.rules]
     }
-    const prepared = { strategy: inForce, pipeline: Pipeline.make(inForce, this.options.tracing) }
+    const budget = inForce.settings.retryBudget === false ? undefined : this.sharedBudget(inForce.settings.retryBudget)
+    const prepared = { strategy: inForce, pipeline: Pipeline.make(inForce, this.options.tracing, budget) }
     if (typeof chosen === "object") this.valued.set(chosen, prepared)
     else this.named.set(chosen ?? "default", prepared)
     return prepared
   }
+}
+
+/** What runs by settings of the same class goes on. */
+const startBudget = (
+  known: StartedBudget | undefined,
+  settings: Policy.StartableBudget,
+  dependency: string
+): StartedBudget => {
+  if (known === undefined || known.settings.constructor !== settings.constructor)
+    return { settings, running: settings.startUnsafe(dependency) }
+  if (known.settings !== settings) known.running.retuneUnsafe(settings as never)
+  return { settings, running: known.running }
 }
 
 const overflowName = "(overflow)"

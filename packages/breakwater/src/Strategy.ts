@@ -40,6 +40,7 @@
 import * as Duration from "effect/Duration"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import type * as Bulkhead from "./Bulkhead.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import * as Policy from "./Policy.ts"
 import type * as Errors from "./Classification.ts"
@@ -54,19 +55,14 @@ import type {
 } from "./ResilienceError.ts"
 import type * as RateLimiter from "./RateLimiter.ts"
 import * as Retry from "./Retry.ts"
+import type * as RetryBudget from "./RetryBudget.ts"
 import * as Settings_ from "./Settings.ts"
 import * as Timeout from "./Timeout.ts"
-
-interface Bulkhead extends Policy.Startable {
-  readonly maxConcurrent: number
-  readonly maxQueue: number
-  readonly maxWait: Duration.Duration
-}
 
 const policy = <S extends Schema.Constraint>(settings: S) => Schema.Union([settings, Schema.Literal(false)])
 
 // By what they do and not by class: a program bundles the policies that it names itself.
-const started = <S extends Policy.Startable>() =>
+const started = <S extends Policy.Startable | Policy.StartableBudget>() =>
   policy(Schema.declare((u): u is S => Policy.isStartable(u))).pipe(Settings_.withDefault(false))
 
 /**
@@ -82,9 +78,11 @@ export class Settings extends Schema.Class<Settings>("breakwater/Strategy/Settin
   /** A rate limit that each call passes once, before its first attempt. Default `false`. */
   admission: started<RateLimiter.Settings>(),
   /** A limit on attempts that run at once. Default `false`. */
-  bulkhead: started<Bulkhead>(),
+  bulkhead: started<Bulkhead.Settings>(),
   /** A rate limit that each attempt passes. Default `false`. */
-  quota: started<RateLimiter.Settings>()
+  quota: started<RateLimiter.Settings>(),
+  /** A limit on retries, as a share of the calls. Default `false`. */
+  retryBudget: started<RetryBudget.Settings>()
 }) {}
 
 /**
@@ -133,9 +131,11 @@ export interface Overrides {
   /** A rate limit that each call passes once, before its first attempt. */
   readonly admission?: RateLimiter.Settings | false | undefined
   /** A limit on attempts that run at once. */
-  readonly bulkhead?: Bulkhead | false | undefined
+  readonly bulkhead?: Bulkhead.Settings | false | undefined
   /** A rate limit that each attempt passes. */
   readonly quota?: RateLimiter.Settings | false | undefined
+  /** A limit on retries, as a share of the calls. */
+  readonly retryBudget?: RetryBudget.Settings | false | undefined
   readonly rules?: ReadonlyArray<Errors.Rule> | undefined
   readonly openSchedule?: Schedule.Schedule<unknown, number> | undefined
 }
@@ -201,7 +201,8 @@ export const make = <const Name extends string, const O extends Overrides = {}>(
       timeout: merge(from.settings.timeout, stated.timeout, Timeout.settings),
       admission: stated.admission ?? from.settings.admission,
       bulkhead: stated.bulkhead ?? from.settings.bulkhead,
-      quota: stated.quota ?? from.settings.quota
+      quota: stated.quota ?? from.settings.quota,
+      retryBudget: stated.retryBudget ?? from.settings.retryBudget
     }),
     rules: [...rules, ...from.rules],
     openSchedule: openSchedule ?? from.openSchedule

@@ -2,12 +2,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import {
+  Bulkhead,
   BulkheadFull,
   Coalesce,
   type Policy,
   Preset,
+  RateLimiter,
   Resilience,
   ResilienceError,
+  RetryBudget,
   Strategy,
   Timeout,
   withResilience
@@ -16,9 +19,6 @@ import type { Moment } from "../src/Moment.ts"
 
 /** Notes who passes, and refuses whom it is told to. */
 class Gate implements Policy.Startable<number> {
-  readonly maxConcurrent = 1
-  readonly maxQueue = 0
-  readonly maxWait = Duration.zero
   readonly log: Array<string>
   readonly options: { readonly refuses?: (nth: number) => boolean; readonly isBusy?: boolean; readonly wait?: number }
   constructor(log: Array<string>, options: Gate["options"] = {}) {
@@ -57,6 +57,9 @@ class Gate implements Policy.Startable<number> {
     }
   }
 }
+
+/** What stands in a place is known by what it does. */
+const standIn = (gate: Gate): Bulkhead.Settings => gate as unknown as Bulkhead.Settings
 
 const operations = Effect.flatMap(Resilience, ({ operations }) => operations)
 
@@ -123,7 +126,7 @@ describe("a policy in a place of the pipeline", () => {
   it.effect("keeps the time of an attempt from its own wait, and the time of a call not", () =>
     Effect.gen(function* () {
       const wait = 3_000
-      const strategy = Strategy.make("slow", { ...settings, bulkhead: new Gate([], { wait }) })
+      const strategy = Strategy.make("slow", { ...settings, bulkhead: standIn(new Gate([], { wait })) })
       const exit = yield* Effect.sleep("1 second").pipe(withResilience(strategy), finish)
       assert.isTrue(Exit.isSuccess(exit))
       const [target] = yield* operations
@@ -135,7 +138,7 @@ describe("a policy in a place of the pipeline", () => {
   it.effect("is started once for an operation, and once more for another", () =>
     Effect.gen(function* () {
       const log: Array<string> = []
-      const strategy = Strategy.make("gated", { bulkhead: new Gate(log) })
+      const strategy = Strategy.make("gated", { bulkhead: standIn(new Gate(log)) })
       const call = (operation: string) => withResilience(Effect.void, strategy, { operation })
       yield* Effect.all([call("one"), call("one"), call("two")])
       assert.deepStrictEqual(log, ["start bulkhead", "bulkhead", "bulkhead", "start bulkhead", "bulkhead"])
@@ -148,8 +151,8 @@ describe("a policy in a place of the pipeline", () => {
       const operation = "shared"
       const call = (strategy: Strategy.Strategy) => withResilience(Effect.void, strategy, { operation })
       yield* call(Strategy.balanced)
-      yield* call(Strategy.make("first", { bulkhead: new Gate(log) }))
-      yield* call(Strategy.make("second", { bulkhead: new Gate([]) }))
+      yield* call(Strategy.make("first", { bulkhead: standIn(new Gate(log)) }))
+      yield* call(Strategy.make("second", { bulkhead: standIn(new Gate([])) }))
       yield* call(Strategy.balanced)
       assert.deepStrictEqual(log, ["start bulkhead", "bulkhead", "bulkhead"])
     }).pipe(Effect.provide(Resilience.layer()))
@@ -158,7 +161,7 @@ describe("a policy in a place of the pipeline", () => {
   it.effect("keeps its state when the configuration changes", () =>
     Effect.gen(function* () {
       const log: Array<string> = []
-      const strategy = Strategy.make("gated", { bulkhead: new Gate(log) })
+      const strategy = Strategy.make("gated", { bulkhead: standIn(new Gate(log)) })
       const resilience = yield* Resilience
       const call = withResilience(Effect.void, strategy)
       yield* call
@@ -170,7 +173,7 @@ describe("a policy in a place of the pipeline", () => {
 
   it.effect("that is busy keeps its operation from being forgotten", () =>
     Effect.gen(function* () {
-      const strategy = (isBusy: boolean) => Strategy.make("gated", { bulkhead: new Gate([], { isBusy }) })
+      const strategy = (isBusy: boolean) => Strategy.make("gated", { bulkhead: standIn(new Gate([], { isBusy })) })
       for (const [operation, isBusy] of [
         ["busy", true],
         ["idle", false],
@@ -247,6 +250,114 @@ describe("calls that share a run", () => {
       yield* TestClock.adjust("10 seconds")
       assert.isTrue(Exit.isFailure(yield* Fiber.await(hasty)))
       assert.deepStrictEqual(yield* Fiber.await(patient), Exit.succeed("done"))
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+})
+
+describe("a strategy with a bulkhead", () => {
+  const strategy = Strategy.make("narrow", { ...settings, bulkhead: Bulkhead.settings({ maxConcurrent: 2 }) })
+
+  it.effect("refuses what finds no place, and shows who is in", () =>
+    Effect.gen(function* () {
+      const work = Effect.sleep("1 second").pipe(withResilience(strategy))
+      const running = yield* Effect.forkChild(Effect.all([work, work], { concurrency: 2 }), { startImmediately: true })
+      const error = yield* Effect.flip(work)
+      assert.strictEqual(error.reason._tag, "BulkheadFull")
+      const [during] = yield* operations
+      assert.deepInclude(during!.bulkheads[0], { active: 2, queued: 0, limit: 2 })
+      assert.deepInclude(during!.counters, { calls: 3, rejected: 1, attempts: 2, inFlight: 2 })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(running)
+      const [after] = yield* operations
+      assert.deepInclude(after!.bulkheads[0], { active: 0, queued: 0 })
+      assert.deepInclude(after!.counters, { calls: 3, succeeded: 2, rejected: 1, attempts: 2, inFlight: 0 })
+      assert.strictEqual(after!.circuits[0]!.failureCount, 0)
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("gives the place of an abandoned attempt back at its limit", () =>
+    Effect.gen(function* () {
+      const one = Strategy.make("one", { ...settings, retry: false, bulkhead: Bulkhead.settings({ maxConcurrent: 1 }) })
+      const slow = Effect.onInterrupt(Effect.never, () => Effect.sleep("1 minute"))
+      const call = yield* Effect.forkChild(slow.pipe(withResilience(one)), { startImmediately: true })
+      yield* TestClock.adjust("2 seconds")
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(call)))
+      yield* Effect.void.pipe(withResilience(one))
+      const [target] = yield* operations
+      assert.deepInclude(target!.counters, { abandoned: 1, succeeded: 1, timeouts: 1 })
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+})
+
+describe("a strategy with rate limits", () => {
+  it.effect("counts a call once at admission, and each attempt against the quota", () =>
+    Effect.gen(function* () {
+      const limit = RateLimiter.settings({ algorithm: "fixed-window", limit: 10, window: "1 hour" })
+      const strategy = Strategy.make("limited", { ...settings, admission: limit, quota: limit })
+      yield* finish(Effect.fail("down").pipe(withResilience(strategy)))
+      const [target] = yield* operations
+      const available = (snapshot: Option.Option<RateLimiter.Snapshot>) =>
+        Option.getOrThrow(Option.map(snapshot, ({ keys }) => keys[0]!.available))
+      assert.strictEqual(available(target!.admission), 9)
+      assert.strictEqual(available(target!.quota), 8)
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("does not wait past the deadline of the call, and says which limit it was", () =>
+    Effect.gen(function* () {
+      const wait = RateLimiter.settings({ limit: 1, window: "20 seconds", onExceeded: "wait", maxWait: "1 minute" })
+      const strategy = Strategy.make("waiting", { ...settings, timeout: { total: "30 seconds" }, admission: wait })
+      const call = Effect.void.pipe(withResilience(strategy))
+      yield* call
+      const second = yield* Effect.forkChild(call, { startImmediately: true })
+      const error = yield* Effect.flip(call)
+      assert.strictEqual(error.reason._tag, "RateLimitExceeded")
+      assert.strictEqual(error.reason._tag === "RateLimitExceeded" && error.reason.scope, "admission")
+      yield* TestClock.adjust("20 seconds")
+      yield* Fiber.join(second)
+      const [target] = yield* operations
+      assert.deepInclude(target!.counters, { calls: 3, succeeded: 2, rejected: 1, attempts: 2 })
+      assert.strictEqual(target!.callLatency.max, 20_000)
+      assert.strictEqual(target!.attemptLatency.max, 0)
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+})
+
+describe("a strategy with a retry budget", () => {
+  const retries = (operation: string) =>
+    Effect.map(operations, (all) => all.find(({ name }) => name === operation)!.counters.retries)
+  const budgeted = (dependency?: string) =>
+    Strategy.make("budgeted", {
+      circuitBreaker: false,
+      retry: { maxAttempts: 5, base: "1 milli", minDelay: 0, jitter: "none" },
+      retryBudget: RetryBudget.settings({ minPerSecond: 0.2, dependency })
+    })
+
+  it.effect("retries within it, each operation by itself", () =>
+    Effect.gen(function* () {
+      const strategy = budgeted()
+      for (const operation of ["one", "two"]) {
+        const exit = yield* finish(Effect.fail("down").pipe(withResilience(strategy, { operation }), Effect.flip))
+        assert.deepStrictEqual(exit, Exit.succeed("down"))
+        assert.strictEqual(yield* retries(operation), 2)
+      }
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("shares it with the strategies that name the same dependency", () =>
+    Effect.gen(function* () {
+      for (const [operation, expected] of [
+        ["one", 2],
+        ["two", 0]
+      ] as const) {
+        const call = Effect.fail("down").pipe(withResilience(budgeted("model"), { operation }))
+        const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.await(fiber)
+        assert.strictEqual(yield* retries(operation), expected)
+      }
+      const [one] = yield* operations
+      assert.deepInclude(Option.getOrThrow(one!.retryBudget), { dependency: "model", used: 2 })
     }).pipe(Effect.provide(Resilience.layer()))
   )
 })

@@ -198,7 +198,16 @@ describe("a strategy of one's own", () => {
 
   it("refuses policies and settings that do not exist", () => {
     expectTypeOf<keyof Strategy.Overrides>().toEqualTypeOf<
-      "extends" | "retry" | "circuitBreaker" | "timeout" | "admission" | "bulkhead" | "quota" | "rules" | "openSchedule"
+      | "extends"
+      | "retry"
+      | "circuitBreaker"
+      | "timeout"
+      | "admission"
+      | "bulkhead"
+      | "quota"
+      | "retryBudget"
+      | "rules"
+      | "openSchedule"
     >()
     // @ts-expect-error no such policy
     Strategy.make("wrong", { bulkheads: false })
