@@ -161,7 +161,7 @@ describe("watching", () => {
     await page.locator('[data-index="4"]').waitFor()
     await page.locator('[data-index="0"]').focus()
     await page.keyboard.press("ArrowRight")
-    assert.strictEqual(await page.evaluate(() => (document.activeElement as HTMLElement).dataset["index"]), "1")
+    await page.waitForFunction(() => (document.activeElement as HTMLElement | null)?.dataset["index"] === "1")
     await page.keyboard.press("End")
     await page.waitForFunction(() => (document.activeElement as HTMLElement | null)?.dataset["index"] === "4")
     await page.keyboard.press("Enter")
@@ -253,7 +253,7 @@ describe("steering", () => {
     assert.strictEqual(await field.locator("input").getAttribute("aria-invalid"), "true")
     await page.getByRole("button", { name: "Show what would change" }).click()
     assert.strictEqual(await page.getByRole("dialog").count(), 0)
-    assert.strictEqual(await page.evaluate(() => (document.activeElement as HTMLInputElement).name), "retry_attempts")
+    await page.waitForFunction(() => (document.activeElement as HTMLInputElement | null)?.name === "retry_attempts")
 
     await field.locator("input").fill("4")
     await field.getByText(/^Error/).waitFor({ state: "detached" })
