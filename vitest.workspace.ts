@@ -1,3 +1,4 @@
+import { join } from "node:path"
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config"
 
 const project = (
@@ -15,10 +16,25 @@ export default defineConfig({
   test: {
     projects: [
       project("breakwater", "packages/breakwater"),
+      // In a group of its own, beside no other, for it watches how smoothly a browser runs.
+      project("dashboard", "packages/dashboard", {
+        globalSetup: join(import.meta.dirname, "packages/dashboard/test/setup.ts"),
+        testTimeout: 30_000,
+        hookTimeout: 30_000,
+        fileParallelism: false,
+        sequence: { groupOrder: 1 }
+      }),
       project("scripts", "scripts"),
-      project("examples", "examples", { include: ["**/*.test.ts"], exclude: [".docs/**", "**/node_modules/**"] }),
+      project("examples", "examples", {
+        include: ["**/*.test.ts"],
+        exclude: [".docs/**", "**/node_modules/**"],
+        globalSetup: join(import.meta.dirname, "scripts/page.ts")
+      }),
       // Written by scripts/extract-docs.ts
-      project("docs", "examples", { include: [".docs/docs.test.ts"] }),
+      project("docs", "examples", {
+        include: [".docs/docs.test.ts"],
+        globalSetup: join(import.meta.dirname, "scripts/page.ts")
+      }),
       // All type tests in one project: each project that checks types starts its own compiler.
       project("types", ".", {
         include: [],

@@ -87,8 +87,8 @@ const tests = async (): Promise<void> => {
   print("vitest", { ...ended, ok }, `${counted.passed} tests`)
 }
 
-// The examples of the documentation are compiled and linted with everything else.
-await steps(["extract"])
+// The examples of the documentation are compiled and linted with everything else; tests serve the page.
+await steps(["extract", "page"])
 if (failed === 0) await steps(["types", "lint", "effect", "unused", "format:check", "floors"])
 if (failed === 0) await tests()
 // Reads the report of the tests.

@@ -62,10 +62,12 @@ export const floors: ReadonlyArray<Floor> = [
     ),
     apart: true
   },
-  ...["Strategy", "Preset", "Decision", "Operation", "Pipeline", "Running", "Resilience", "Async"].map((name) => ({
-    name,
-    files: named(name)
-  })),
+  ...["Strategy", "Description", "Preset", "Decision", "Operation", "Pipeline", "Running", "Resilience", "Async"].map(
+    (name) => ({
+      name,
+      files: named(name)
+    })
+  ),
   { name: "services", files: /^(monitoring|config)\// },
   { name: "doors", files: /^(http-api|observability|http|ai|persistence|testing)\// },
   { name: "roof", files: named("index"), apart: true }

@@ -1,10 +1,11 @@
 /**
- * One port for the service and its admin API.
+ * One port for the service, its admin API, and the dashboard.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Data, Effect, Layer, type Redacted } from "effect"
 import { HttpRouter } from "effect/http"
 import { Admin, AdminKeys } from "breakwater/http-api"
+import { Dashboard } from "@breakwater/dashboard"
 import { createServer } from "node:http"
 import * as Http from "./Http.ts"
 import { portHint } from "./Options.ts"
@@ -47,7 +48,7 @@ export const layer = (options: {
   const hangUp = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections())))
 
   const admin = Admin.layer().pipe(Layer.provide(AdminKeys.AdminKeys.layer([{ key: options.key }])))
-  const routes = Layer.mergeAll(Http.layer, admin)
+  const routes = Layer.mergeAll(Http.layer, admin, Dashboard.layer)
   return HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(hangUp),
     Layer.provideMerge(server)

@@ -20,6 +20,7 @@ import {
 } from "effect"
 import { FetchHttpClient, HttpServer } from "effect/http"
 import { Configuration } from "breakwater"
+import { Dashboard } from "@breakwater/dashboard"
 import { randomBytes } from "node:crypto"
 import * as Http from "./Http.ts"
 import { Model } from "./Model.ts"
@@ -118,6 +119,7 @@ const banner = (options: Options.Options, url: string, key: Redacted.Redacted): 
   `Text service   POST ${url}${Http.path}`,
   `Admin API      ${url}/internal/resilience`,
   `Docs           ${url}/internal/docs`,
+  `Dashboard      ${url}${Dashboard.path}`,
   options.apiKey === undefined
     ? `Key            ${Redacted.value(key)}   (random, for this run; API_KEY=... sets your own)`
     : "Key            the value of API_KEY",

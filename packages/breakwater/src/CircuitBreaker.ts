@@ -546,12 +546,22 @@ export class Circuit {
     return Effect.map(Clock.Clock, (clock) => this.snapshotUnsafe(clock))
   }
 
-  /** @internal */
-  snapshotUnsafe(clock: Clock.Clock): Snapshot {
-    const now = Monotonic.now(clock)
+  /** The state in a snapshot, without the rest. @internal */
+  stateUnsafe(clock: Clock.Clock, now: number): State {
+    return machine.state(this.advance(clock, now))
+  }
+
+  private advance(clock: Clock.Clock, now: number): circuit.Machine {
     const [moves, current] = machine.advance(this.shared.tuning.machine, this.cell.current, now)
     this.set(current)
     if (moves.length > 0) this.announce(moves, clock)
+    return current
+  }
+
+  /** @internal */
+  snapshotUnsafe(clock: Clock.Clock): Snapshot {
+    const now = Monotonic.now(clock)
+    const current = this.advance(clock, now)
     const { automatic, overrides = [] } = current
     const { settings } = this.shared.tuning
     return {

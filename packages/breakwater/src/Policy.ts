@@ -5,30 +5,7 @@
  * **Details**
  *
  * A policy's settings carry the function that starts it. Whoever composes
- * policies imports none of them, so a program bundles those it names, and may
- * bring its own.
- *
- * **Example** (Counting who passes)
- *
- * ```ts import.meta.vitest
- * import { Effect } from "effect"
- * import { type Policy, Resilience, Strategy, withResilience } from "breakwater"
- *
- * let passed = 0
- * const turnstile: Policy.Startable = {
- *   startUnsafe: () => ({
- *     run: (self) => Effect.andThen(Effect.sync(() => passed++), self),
- *     retuneUnsafe: () => {},
- *     isAtRest: () => true,
- *     snapshotsUnsafe: () => [passed]
- *   })
- * }
- *
- * const program = Effect.succeed("in").pipe(withResilience(Strategy.make("door", { admission: turnstile })))
- *
- * await Effect.runPromise(program.pipe(Effect.provide(Resilience.layer()))) // => "in"
- * passed // => 1
- * ```
+ * policies imports none of them, so a program bundles those it names.
  *
  * @since 0.1.0
  */

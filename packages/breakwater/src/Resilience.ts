@@ -59,6 +59,7 @@ import type * as Decision from "./Decision.ts"
 import * as Errors from "./Classification.ts"
 import type { Snapshot } from "./Operation.ts"
 import type * as Pipeline from "./Pipeline.ts"
+import * as Monotonic from "./Monotonic.ts"
 import * as Preset from "./Preset.ts"
 import type { Reason, ResilienceError } from "./ResilienceError.ts"
 import type { ResilienceEvent } from "./EventSchema.ts"
@@ -92,6 +93,18 @@ export interface LayerOptions {
 }
 
 /**
+ * The states of all circuits at one moment.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface States {
+  /** How many operations run. */
+  readonly operations: number
+  readonly circuits: ReadonlyArray<{ readonly name: string; readonly state: CircuitBreaker.State }>
+}
+
+/**
  * The running operations.
  *
  * @category services
@@ -114,6 +127,8 @@ export class Resilience extends Context.Service<
     readonly configure: (change: (current: Configuration) => Configuration) => Effect.Effect<number>
     /** Counts the strategies that were prepared. */
     readonly prepared: Effect.Effect<number>
+    /** Which states the circuits are in. Costs a fraction of `operations`. */
+    readonly states: Effect.Effect<States>
     /** Every running operation at this moment. */
     readonly operations: Effect.Effect<ReadonlyArray<Snapshot>>
     /** One running operation at this moment, by either of its names. */
@@ -176,6 +191,17 @@ const make = (running: Running, sink: EventSink.Sink): Resilience["Service"] => 
       return running.version
     }),
   prepared: Effect.sync(() => running.prepared),
+  states: Effect.map(Clock.Clock, (clock) => {
+    const operations = running.operations(clock)
+    const now = Monotonic.now(clock)
+    const circuits: Array<States["circuits"][number]> = []
+    for (const operation of operations) {
+      for (const circuit of operation.circuits?.allUnsafe() ?? []) {
+        circuits.push({ name: circuit.name, state: circuit.stateUnsafe(clock, now) })
+      }
+    }
+    return { operations: operations.length, circuits }
+  }),
   operations: Effect.map(Clock.Clock, (clock) => running.operations(clock).map((each) => each.snapshotUnsafe(clock))),
   operation: (name) =>
     Effect.map(Clock.Clock, (clock) =>

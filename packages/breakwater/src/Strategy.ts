@@ -3,14 +3,16 @@
  *
  * **Details**
  *
- * | strategy | attempts | total | attempt | pauses | opens after | open for |
- * | --- | --- | --- | --- | --- | --- | --- |
- * | `aggressive` | 2 | 10 s | 5 s | 1 s | 3 failures | 30 s |
- * | `balanced` | 3 | 30 s | 10 s | 2 s, 2 s | 5 | 60 s |
- * | `conservative` | 5 | 120 s | 30 s | 4 s to 16 s | 8 | 120 s |
- * | `critical` | 7 | 300 s | 60 s | 3 s to 48 s | 10 | 300 s |
+ * | strategy | attempts | total | attempt | pauses | opens after | open for | at worst |
+ * | --- | --- | --- | --- | --- | --- | --- | --- |
+ * | `aggressive` | 2 | 10 s | 5 s | 1 s | 3 failures | 30 s | 10 s, 2 calls |
+ * | `balanced` | 3 | 30 s | 10 s | 2 s, 2 s | 5 | 60 s | 30 s, 3 calls |
+ * | `conservative` | 5 | 120 s | 30 s | 4 s to 16 s | 8 | 120 s | 120 s, 5 calls |
+ * | `critical` | 7 | 300 s | 60 s | 3 s to 48 s | 10 | 300 s | 300 s, 7 calls |
  *
- * Pauses are without jitter, which adds up to 2 s, and 5 s for `critical`.
+ * Pauses are without jitter, which adds up to 2 s, and 5 s for `critical`. At
+ * worst one call takes so long and becomes so many of the dependency:
+ * `Description` says that of every strategy.
  *
  * **Gotchas**
  *
@@ -50,14 +52,22 @@ import type {
   Reason,
   TimeoutExceeded
 } from "./ResilienceError.ts"
+import type * as RateLimiter from "./RateLimiter.ts"
 import * as Retry from "./Retry.ts"
 import * as Settings_ from "./Settings.ts"
 import * as Timeout from "./Timeout.ts"
 
+interface Bulkhead extends Policy.Startable {
+  readonly maxConcurrent: number
+  readonly maxQueue: number
+  readonly maxWait: Duration.Duration
+}
+
 const policy = <S extends Schema.Constraint>(settings: S) => Schema.Union([settings, Schema.Literal(false)])
 
-// Whatever its class: a program bundles the policies that it names itself.
-const started = /*#__PURE__*/ policy(Schema.declare(Policy.isStartable)).pipe(Settings_.withDefault(false))
+// By what they do and not by class: a program bundles the policies that it names itself.
+const started = <S extends Policy.Startable>() =>
+  policy(Schema.declare((u): u is S => Policy.isStartable(u))).pipe(Settings_.withDefault(false))
 
 /**
  * The settings of each policy of a strategy. `false` leaves a policy out.
@@ -70,11 +80,11 @@ export class Settings extends Schema.Class<Settings>("breakwater/Strategy/Settin
   circuitBreaker: policy(CircuitBreaker.Settings),
   timeout: policy(Timeout.Settings),
   /** A rate limit that each call passes once, before its first attempt. Default `false`. */
-  admission: started,
+  admission: started<RateLimiter.Settings>(),
   /** A limit on attempts that run at once. Default `false`. */
-  bulkhead: started,
+  bulkhead: started<Bulkhead>(),
   /** A rate limit that each attempt passes. Default `false`. */
-  quota: started
+  quota: started<RateLimiter.Settings>()
 }) {}
 
 /**
@@ -121,11 +131,11 @@ export interface Overrides {
   readonly circuitBreaker?: CircuitBreaker.SettingsInput | false | undefined
   readonly timeout?: Timeout.SettingsInput | false | undefined
   /** A rate limit that each call passes once, before its first attempt. */
-  readonly admission?: Policy.Startable | false | undefined
+  readonly admission?: RateLimiter.Settings | false | undefined
   /** A limit on attempts that run at once. */
-  readonly bulkhead?: Policy.Startable | false | undefined
+  readonly bulkhead?: Bulkhead | false | undefined
   /** A rate limit that each attempt passes. */
-  readonly quota?: Policy.Startable | false | undefined
+  readonly quota?: RateLimiter.Settings | false | undefined
   readonly rules?: ReadonlyArray<Errors.Rule> | undefined
   readonly openSchedule?: Schedule.Schedule<unknown, number> | undefined
 }

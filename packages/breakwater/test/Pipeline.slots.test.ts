@@ -14,8 +14,11 @@ import {
 } from "breakwater"
 import type { Moment } from "../src/Moment.ts"
 
-/** A policy of one's own: notes who passes, and refuses whom it is told to. */
+/** Notes who passes, and refuses whom it is told to. */
 class Gate implements Policy.Startable<number> {
+  readonly maxConcurrent = 1
+  readonly maxQueue = 0
+  readonly maxWait = Duration.zero
   readonly log: Array<string>
   readonly options: { readonly refuses?: (nth: number) => boolean; readonly isBusy?: boolean; readonly wait?: number }
   constructor(log: Array<string>, options: Gate["options"] = {}) {
@@ -73,7 +76,10 @@ describe("a policy in a place of the pipeline", () => {
     Effect.gen(function* () {
       const log: Array<string> = []
       const gate = new Gate(log)
-      const strategy = Strategy.make("gated", { ...settings, admission: gate, bulkhead: gate, quota: gate })
+      const strategy = Strategy.make("gated", {
+        ...settings,
+        ...({ admission: gate, bulkhead: gate, quota: gate } as unknown as Strategy.Overrides)
+      })
       const exit = yield* Effect.suspend(() => Effect.fail(log.push("call"))).pipe(
         withResilience(strategy, { operation: "target", key: "a" }),
         finish

@@ -519,6 +519,54 @@ describe("an interruption leaves nothing behind", () => {
     }
   })
 
+  describe("in tiers", () => {
+    const tiers = (options: {
+      readonly body: Effect.Effect<unknown, unknown>
+      readonly on: "failures" | "all"
+    }): Fresh =>
+      Effect.sync(() => {
+        const work = new Work()
+        const lower = new Work()
+        return {
+          run: Tiered.make(
+            Tiered.tier("full", work.around(options.body), { on: options.on, when: Effect.as(Effect.yieldNow, true) }),
+            Tiered.tier("canned", lower.around(Effect.as(Effect.yieldNow, "instead")))
+          ),
+          check: Effect.andThen(work.check, lower.check)
+        }
+      })
+    for (const on of ["failures", "all"] as const) {
+      for (const [name, body] of bodies) sweep(`that answer ${on}, around ${name}`, tiers({ body, on }))
+    }
+  })
+
+  describe("in a cache of old answers", () => {
+    const cached = (body: Effect.Effect<unknown, unknown>): Fresh =>
+      Effect.gen(function* () {
+        const work = new Work()
+        let lookups = 0
+        const cache = yield* StaleCache.make(
+          () => Effect.suspend(() => (++lookups === 1 ? Effect.succeed("old") : work.around(body))),
+          { timeToLive: "1 second", maxStale: "1 day", on: "all" }
+        )
+        yield* Effect.exit(cache.get("key"))
+        yield* TestClock.adjust("1 second")
+        return {
+          run: Effect.all([cache.get("key"), cache.get("key")], { concurrency: "unbounded" }),
+          check: Effect.gen(function* () {
+            yield* work.check
+            // Nothing is left in flight to be joined.
+            const before = lookups
+            const again = yield* Effect.forkChild(cache.get("key"), { startImmediately: true })
+            yield* passTime(again)
+            const { hits } = yield* cache.snapshot
+            assert.isTrue(lookups === before + 1 || hits > 0, "a lookup starts anew")
+          })
+        }
+      })
+    for (const [name, body] of bodies) sweep(`around ${name}`, cached(body))
+  })
+
   describe("in a pipeline", () => {
     const flaky = () => {
       let runs = 0

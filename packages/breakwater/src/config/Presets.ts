@@ -64,9 +64,8 @@ import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-import * as backoff from "../internal/backoff.ts"
+import * as Description from "../Description.ts"
 import * as Preset from "../Preset.ts"
-import type * as Retry from "../Retry.ts"
 import * as Settings from "../Settings.ts"
 import * as Strategy from "../Strategy.ts"
 import * as Wire from "../Wire.ts"
@@ -224,42 +223,15 @@ export const WorstCase = Schema.Struct({
 export type WorstCase = typeof WorstCase.Type
 
 /**
- * What a call can come to at worst under these settings: every attempt takes
- * its whole time and fails, and every pause is as long as jitter can make it.
- *
- * A dependency that asks for longer pauses with Retry-After gets them, up to
- * the total timeout. A fallback has its own time, and so have finalizers that
- * the caller waits for.
+ * What a call can come to at worst under these settings, as `Description` has
+ * it.
  *
  * @category accessors
  * @since 0.1.0
  */
-export const worstCase = ({ retry, timeout }: Strategy.Settings): WorstCase => {
-  const amplification = retry ? retry.maxAttempts : 1
-  const attempt = timeout ? Duration.toMillis(timeout.attempt) : Infinity
-  const total = timeout ? Duration.toMillis(timeout.total) : Infinity
-  return {
-    latency: Duration.millis(Math.min(total, amplification * attempt + (retry ? longestPauses(retry) : 0))),
-    amplification
-  }
-}
-
-const longestPauses = (retry: Retry.Settings): number => {
-  const settings = {
-    base: Duration.toMillis(retry.base),
-    factor: retry.factor,
-    min: Duration.toMillis(retry.minDelay),
-    max: Duration.toMillis(retry.maxDelay),
-    jitter: retry.jitter,
-    jitterMax: Duration.toMillis(retry.jitterMax)
-  }
-  let sum = 0
-  let previous = 0
-  for (let attempt = 1; attempt < retry.maxAttempts; attempt++) {
-    previous = backoff.next(settings, { attempt, previous, random: 1, retryAfter: undefined })
-    sum += previous
-  }
-  return sum
+export const worstCase = (settings: Strategy.Settings): WorstCase => {
+  const { calls, latency } = Description.worstCaseOf(settings)
+  return { latency, amplification: calls }
 }
 
 /**

@@ -405,7 +405,7 @@ export const limits: Limits = {
 
 interface Subject<A> {
   readonly document: fields.Document<A>
-  readonly rules: (json: fields.Json) => ReadonlyArray<Finding.Finding>
+  readonly rules: (json: fields.Json, fields: fields.Fields) => ReadonlyArray<Finding.Finding>
 }
 
 const once = <A>(make: () => A): (() => A) => {
@@ -504,7 +504,7 @@ const run = <A>(subject: Subject<A>, { findings, json, shape }: Read, options: O
     if (fields.isObject(json.value)) {
       const operations = options.operations === undefined ? rules.defaultOperations : new Set(options.operations)
       all.push(...rules.common(json.value, { fields: subject.document.fields, operations, spelling }))
-      all.push(...subject.rules(json.value))
+      all.push(...subject.rules(json.value, subject.document.fields))
     }
     if (options.level === "secure") all.push(...content.inspect(shape.texts, options.patterns ?? patterns))
   }

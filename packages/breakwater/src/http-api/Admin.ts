@@ -45,28 +45,29 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpApiSwagger from "effect/http-api/HttpApiSwagger"
+import * as OpenApi from "effect/http-api/OpenApi"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Errors from "../Errors.ts"
 import type { Resilience } from "../Resilience.ts"
-import { AdminApi, Authorization, Failures, Operation } from "./AdminApi.ts"
+import { AdminApi } from "./AdminApi.ts"
 import * as AdminHandlers from "./AdminHandlers.ts"
-import * as AdminKeys from "./AdminKeys.ts"
+import type * as AdminKeys from "./AdminKeys.ts"
 import * as Audit from "./Audit.ts"
 import * as Commands from "./Commands.ts"
 import * as EventStreams from "./EventStreams.ts"
 import * as auditHandlers from "./internal/auditHandlers.ts"
 import * as body from "./internal/body.ts"
 import * as door from "./internal/door.ts"
-import * as failure from "./internal/failure.ts"
 import * as probes from "./internal/probes.ts"
+import { Reads } from "./internal/reads.ts"
 import * as routes from "./internal/routes.ts"
+import { Entrance, Served } from "./internal/served.ts"
+import * as TrustedProxies from "./TrustedProxies.ts"
 
 /**
  * @category models
@@ -82,38 +83,31 @@ export interface Options {
   readonly hosts?: ReadonlyArray<string> | undefined
   /** `/livez` and `/readyz`. `false` if the application has its own. Default: true. */
   readonly probes?: boolean | undefined
+  /**
+   * Networks and addresses of proxies that say who the client is, such as `10.0.0.0/8`. Throws `InvalidTrustedProxies`
+   * at once. Default: those of the reference `TrustedProxies`, which are none.
+   */
+  readonly trustedProxies?: ReadonlyArray<string> | undefined
   /** What `/readyz` says. Whatever fails, or takes longer than a second, is not ready. Default: ready. */
   readonly ready?: Effect.Effect<boolean> | undefined
 }
 
-type HttpEffect = Parameters<Authorization["Service"]["bearer"]>[0]
-
-// The door has checked the key before the body was read. Here only its scope is
-// left, so both ways to send a key do the same.
-const enter = (handler: HttpEffect, { endpoint }: Parameters<Authorization["Service"]["bearer"]>[1]) =>
-  Effect.gen(function* () {
-    const caller = yield* AdminKeys.CurrentCaller
-    if (Option.isNone(caller)) {
-      return yield* new Errors.AuthenticationError({ message: "A valid API key is required" })
-    }
-    const needed = Context.getOrUndefined(endpoint.annotations, Operation)?.scope ?? "admin"
-    if (AdminKeys.includes(caller.value.scope, needed)) return yield* body.checked(handler)
-    return yield* new Errors.AuthorizationError({
-      message: "The API key does not have the scope that this needs",
-      context: { required_scope: needed, scope: caller.value.scope }
-    })
-  })
-
-const middleware = Layer.mergeAll(
-  Layer.succeed(Authorization, Authorization.of({ bearer: enter, apiKey: enter })),
-  Layer.succeed(Failures, (handler) => Effect.catchCause(handler, failure.respondKnown))
-)
-
 const handlers = Layer.mergeAll(AdminHandlers.layer, auditHandlers.layer).pipe(
-  Layer.provide(middleware),
+  Layer.provide(Entrance.layer),
   Layer.provide(Commands.Commands.layer),
   Layer.provide(EventStreams.EventStreams.layer),
   Layer.provide(body.limit)
+)
+
+let document: HttpServerResponse.HttpServerResponse | undefined
+
+const documentation = Layer.merge(
+  HttpRouter.add(
+    "GET",
+    routes.openApiPath,
+    Effect.sync(() => (document ??= HttpServerResponse.jsonUnsafe(OpenApi.fromApi(AdminApi))))
+  ),
+  HttpApiSwagger.layer(AdminApi, { path: routes.docsPath })
 )
 
 /**
@@ -126,17 +120,21 @@ export const layer = (options: Options = {}) => layerWith(options, { isAlone: fa
 
 /** @internal */
 export const layerWith = (options: Options, { isAlone }: { readonly isAlone: boolean }) => {
-  const { docs = "open", hosts = [], probes: hasProbes = true, ready = Effect.succeed(true) } = options
+  const { docs = "open", hosts = [], probes: hasProbes = true, ready = Effect.succeed(true), trustedProxies } = options
+  const proxies =
+    trustedProxies === undefined
+      ? Layer.empty
+      : Layer.succeed(TrustedProxies.TrustedProxies, TrustedProxies.make(trustedProxies))
   return Layer.mergeAll(
-    HttpApiBuilder.layer(AdminApi, docs === "none" ? {} : { openapiPath: routes.openApiPath }).pipe(
-      Layer.provide(handlers)
-    ),
-    docs === "none" ? Layer.empty : HttpApiSwagger.layer(AdminApi, { path: routes.docsPath }),
+    HttpApiBuilder.layer(Served).pipe(Layer.provide(handlers)),
+    docs === "none" ? Layer.empty : documentation,
     hasProbes ? probes.layer(ready) : Layer.empty,
     door.withoutRoute
   ).pipe(
     Layer.provide(door.beforeRoutes({ docsAreOpen: docs === "open" })),
     Layer.provide(door.layer({ hosts, isAlone, hasProbes })),
+    Layer.provide(Reads.layer),
+    Layer.provide(proxies),
     Layer.provide(Audit.Audit.layer)
   )
 }

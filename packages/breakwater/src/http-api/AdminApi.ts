@@ -64,6 +64,20 @@ export const Health = Summary
  */
 export type Health = typeof Health.Type
 
+/** @internal */
+export const keyErrors = [AdminError.authentication, AdminError.authorization, AdminError.rateLimit] as const
+
+/** @internal */
+export const requestErrors = [
+  AdminError.validation,
+  AdminError.requestTooLarge,
+  AdminError.unsupportedMediaType,
+  AdminError.misdirectedRequest,
+  AdminError.headersTooLarge,
+  AdminError.infrastructure,
+  AdminError.serviceUnavailable
+] as const
+
 /**
  * Lets a request in whose key has the scope that its endpoint needs.
  *
@@ -75,7 +89,7 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization>()(
   {
     requiredForClient: true,
     security: { bearer: HttpApiSecurity.bearer, apiKey: HttpApiSecurity.apiKey({ key: "X-API-Key" }) },
-    error: [AdminError.authentication, AdminError.authorization, AdminError.rateLimit]
+    error: keyErrors
   }
 ) {}
 
@@ -86,15 +100,7 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization>()(
  * @since 0.1.0
  */
 export class Failures extends HttpApiMiddleware.Service<Failures>()("breakwater/http-api/AdminApi/Failures", {
-  error: [
-    AdminError.validation,
-    AdminError.requestTooLarge,
-    AdminError.unsupportedMediaType,
-    AdminError.misdirectedRequest,
-    AdminError.headersTooLarge,
-    AdminError.infrastructure,
-    AdminError.serviceUnavailable
-  ]
+  error: requestErrors
 }) {}
 
 /**
@@ -164,21 +170,26 @@ export class AuditGroup extends HttpApiGroup.make("audit").add(
 ) {}
 
 /**
+ * Every endpoint, without what stands before it. @internal
+ */
+export const endpoints = HttpApi.make("breakwater-admin")
+  .add(HealthGroup, CircuitBreakersGroup, AuditGroup)
+  .add(ConfigurationGroup, PresetsGroup, TemplatesGroup, ValidationGroup)
+  .add(HealthDetailsGroup, MetricsGroup, OperationsGroup, CircuitsGroup)
+  .add(DecisionsGroup, EventsGroup, MonitoringGroup, PerformanceGroup)
+  .prefix("/internal/resilience")
+  .annotate(HttpApi.PayloadParseOptions, { errors: "all", onExcessProperty: "error" })
+  .annotate(HttpApi.QueryParseOptions, { errors: "all" })
+
+/**
  * The admin API.
  *
  * @category api
  * @since 0.1.0
  */
-export class AdminApi extends HttpApi.make("breakwater-admin")
-  .add(HealthGroup, CircuitBreakersGroup, AuditGroup)
-  .add(ConfigurationGroup, PresetsGroup, TemplatesGroup, ValidationGroup)
-  .add(HealthDetailsGroup, MetricsGroup, OperationsGroup, CircuitsGroup)
-  .add(DecisionsGroup, EventsGroup, MonitoringGroup, PerformanceGroup)
+export class AdminApi extends endpoints
   .middleware(Authorization)
   .middleware(Failures)
-  .prefix("/internal/resilience")
-  .annotate(HttpApi.PayloadParseOptions, { errors: "all", onExcessProperty: "error" })
-  .annotate(HttpApi.QueryParseOptions, { errors: "all" })
   .annotateMerge(
     OpenApi.annotations({
       title: "Breakwater admin API",

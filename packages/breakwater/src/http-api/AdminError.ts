@@ -122,6 +122,8 @@ const ownStatuses: { readonly [Tag in (typeof own.Type)["_tag"]]: number } = {
  */
 export type AdminError = Errors.Known | typeof own.Type
 
+const hasOwnStatus = (error: AdminError): error is typeof own.Type => Object.hasOwn(ownStatuses, error._tag)
+
 const isOwn = Schema.is(own)
 const isKnown = Schema.is(Errors.Known)
 
@@ -139,7 +141,8 @@ export const isAdminError = (u: unknown): u is AdminError => isOwn(u) || isKnown
  * @category accessors
  * @since 0.1.0
  */
-export const statusOf = (error: AdminError): number => (isOwn(error) ? ownStatuses[error._tag] : Errors.statusOf(error))
+export const statusOf = (error: AdminError): number =>
+  hasOwnStatus(error) ? ownStatuses[error._tag] : Errors.statusOf(error)
 
 const codes: Readonly<Record<number, string>> = {
   400: "ValidationError",

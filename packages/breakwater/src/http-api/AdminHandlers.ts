@@ -8,9 +8,8 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Layer from "effect/Layer"
-import { summary } from "../monitoring/Health.ts"
 import { Resilience } from "../Resilience.ts"
-import { AdminApi } from "./AdminApi.ts"
+import { Served } from "./internal/served.ts"
 import { Commands } from "./Commands.ts"
 import * as circuits from "./handlers/circuits.ts"
 import * as performance from "./handlers/performance.ts"
@@ -26,34 +25,34 @@ import * as templates from "./handlers/templates.ts"
 import * as validation from "./handlers/validation.ts"
 import * as configurationServices from "./internal/configurationServices.ts"
 import * as lookup from "./internal/lookup.ts"
+import { Reads } from "./internal/reads.ts"
 import * as services from "./internal/services.ts"
-import { tagged } from "./internal/version.ts"
 import * as views from "./internal/views.ts"
+import * as wire from "./internal/wire.ts"
 
 const health = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "health",
   Effect.fnUntraced(function* (handlers) {
-    const { operations } = yield* Resilience
-
-    const status = Effect.zipWith(operations, DateTime.now, summary)
+    const reads = yield* Reads
 
     return handlers.handleAll({
       status: ({ query }) =>
-        Effect.filterOrFail(
-          status,
-          ({ healthy }) => healthy || query.strict !== true,
-          (degraded) => degraded
+        Effect.flatMap(reads.health, (summary) =>
+          summary.healthy || query.strict !== true
+            ? Effect.succeed(wire.answer(wire.health(summary)))
+            : Effect.fail(summary)
         )
     })
   })
 )
 
 const circuitBreakers = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "circuitBreakers",
   Effect.fnUntraced(function* (handlers) {
     const resilience = yield* Resilience
+    const reads = yield* Reads
     const commands = yield* Commands
 
     const reset = Effect.fn("AdminApi.reset")(function* (
@@ -80,11 +79,11 @@ const circuitBreakers = HttpApiBuilder.group(
     })
 
     return handlers.handleAll({
-      list: () => Effect.map(resilience.operations, views.breakerList),
+      list: () => Effect.map(reads.circuitBreakers, wire.answerText),
       get: ({ params }) =>
         Effect.map(
           lookup.breakerDetails(resilience, params.breaker_name, { operation: "circuit_breaker_lookup" }),
-          tagged
+          (details) => wire.tagged(wire.breakerDetails(details))
         ),
       reset: ({ headers, params, payload }) => reset(params.breaker_name, headers["if-match"], payload?.reason)
     })

@@ -58,6 +58,8 @@ import * as parserFailure from "./internal/parserFailure.ts"
 export interface Options extends Admin.Options {
   /** The keys. Default: those of the service `AdminKeys`. */
   readonly keys?: ReadonlyArray<AdminKeys.Key> | undefined
+  /** Routes beside those of the API, such as `Dashboard.layer`. Those below `/internal` are open. */
+  readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter> | undefined
 }
 
 /**
@@ -85,7 +87,8 @@ export const layer: {
   (options?: Options): Layer.Layer<never, never, HttpServer.HttpServer | Resilience | AdminKeys.AdminKeys>
 } = (given?: Options) => {
   const options = given ?? {}
-  const routes = Admin.layerWith(options, { isAlone: true }).pipe(Layer.provide(HttpServer.layerServices))
+  const admin = Admin.layerWith(options, { isAlone: true }).pipe(Layer.provide(HttpServer.layerServices))
+  const routes = Layer.mergeAll(admin, options.routes ?? Layer.empty)
   const served = HttpRouter.serve(
     options.keys === undefined ? routes : Layer.provide(routes, AdminKeys.AdminKeys.layer(options.keys)),
     { disableLogger: true, disableListenLog: true }

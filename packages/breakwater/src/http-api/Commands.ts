@@ -63,7 +63,7 @@ import { CommandRates, perMinute } from "./internal/commandRates.ts"
 import * as failure from "./internal/failure.ts"
 import { Locks } from "./internal/locks.ts"
 import * as version from "./internal/version.ts"
-import { Recorded } from "./internal/visit.ts"
+import { Visit } from "./internal/visit.ts"
 
 /**
  * What a command has to know of its resource.
@@ -151,9 +151,9 @@ const make = Effect.gen(function* () {
     write: (before: S) => Effect.Effect<A, E2, R2>
   ): Effect.fn.Return<Done<S, A>, E | E2 | Errors.RateLimitError | AdminError.PreconditionFailedError, R | R2> {
     const actor = Option.match(yield* AdminKeys.CurrentCaller, { onNone: () => "unknown", onSome: ({ id }) => id })
-    const recorded = yield* Recorded
+    const visit = yield* Visit
     const record = (facts: Pick<Audit.Write, "from" | "to" | "version" | "result">) => {
-      recorded.by = "command"
+      visit.recordedBy = "command"
       return audit.record({
         actor,
         action: command.command,

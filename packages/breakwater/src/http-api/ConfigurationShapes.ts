@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as CustomConfig from "../config/CustomConfig.ts"
 import * as Strategy from "../Strategy.ts"
 import { orNull, Seconds, snakeCase, Timestamp } from "../Wire.ts"
+import { Description } from "./Shapes.ts"
 
 /**
  * The numbers of a strategy.
@@ -289,13 +290,7 @@ export const ConfigurationDocument = snakeCase("ConfigurationDocument", {
  */
 export type ConfigurationDocument = typeof ConfigurationDocument.Type
 
-/**
- * A strategy with its numbers in force.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const StrategyDetails = snakeCase("StrategyDetails", {
+const strategyFields = {
   name: Schema.String,
   /** Whether it comes with the library. */
   builtIn: Schema.Boolean,
@@ -305,13 +300,35 @@ export const StrategyDetails = snakeCase("StrategyDetails", {
   effective: Schema.Array(Effective),
   /** Running operations under it. */
   operations: Schema.Array(Schema.String)
-})
+} as const
+
+/**
+ * A strategy with its numbers in force.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const StrategyDetails = snakeCase("StrategyDetails", strategyFields)
 
 /**
  * @category models
  * @since 0.1.0
  */
 export type StrategyDetails = typeof StrategyDetails.Type
+
+/**
+ * The same, with what it does.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const StrategyDescribed = snakeCase("StrategyDescribed", { ...strategyFields, description: Description })
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type StrategyDescribed = typeof StrategyDescribed.Type
 
 /**
  * Every strategy.

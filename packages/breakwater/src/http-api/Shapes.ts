@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import * as Finding from "../config/Finding.ts"
 import * as Health from "../monitoring/Health.ts"
 import { orNull, Seconds, snakeCase, Timestamp } from "../Wire.ts"
 
@@ -147,3 +148,29 @@ export const BreakerReset = snakeCase("BreakerReset", {
  * @since 0.1.0
  */
 export type BreakerReset = typeof BreakerReset.Type
+
+/**
+ * What a strategy does, as its numbers say.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Description = snakeCase("StrategyDescription", {
+  /** What comes earlier stands further out. */
+  order: Schema.Array(snakeCase("StrategyPart", { policy: Schema.String, numbers: Schema.String })),
+  /** Time from a call to its end at most; `null` without a timeout. */
+  worstCaseLatencySeconds: Schema.NullOr(Schema.Finite),
+  /** The same, if the dependency asks for longer pauses with Retry-After. */
+  worstCaseLatencyWithRetryAfterSeconds: Schema.NullOr(Schema.Finite),
+  /** Calls of the dependency for one call at most. */
+  worstCaseCalls: Schema.Int,
+  /** The reasons with which it can end a call by itself. */
+  reasons: Schema.Array(Schema.String),
+  findings: Schema.Array(Finding.Finding)
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Description = typeof Description.Type

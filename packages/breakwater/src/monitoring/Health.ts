@@ -71,7 +71,7 @@ import * as Legacy from "../config/Legacy.ts"
 import type * as Resolution from "../config/Resolution.ts"
 import * as Monotonic from "../Monotonic.ts"
 import type * as Operation from "../Operation.ts"
-import { Resilience } from "../Resilience.ts"
+import { Resilience, type States } from "../Resilience.ts"
 import { timestamp } from "../EventSink.ts"
 import type * as Running from "../Running.ts"
 import * as Settings_ from "../Settings.ts"
@@ -420,18 +420,14 @@ export interface Facts {
   readonly settings: Settings
 }
 
-const statusOf = (
-  operations: ReadonlyArray<Operation.Snapshot>,
-  circuits: ReadonlyArray<CircuitBreaker.Snapshot>,
-  timestamp: DateTime.Utc
-): HealthStatus => {
+const statusOf = ({ circuits, operations }: States, timestamp: DateTime.Utc): HealthStatus => {
   const open = circuits.filter(isOpen)
   return {
     healthy: open.length === 0,
     openCircuitBreakers: namesOf(open),
     halfOpenCircuitBreakers: namesOf(circuits.filter(({ state }) => state === "half_open")),
     totalCircuitBreakers: circuits.length,
-    totalOperations: operations.length,
+    totalOperations: operations,
     timestamp
   }
 }
@@ -442,8 +438,17 @@ const statusOf = (
  * @category accessors
  * @since 0.1.0
  */
-export const summary = (operations: ReadonlyArray<Operation.Snapshot>, at: DateTime.Utc): Summary => {
-  const details = statusOf(operations, circuitsOf(operations), at)
+export const summary = (operations: ReadonlyArray<Operation.Snapshot>, at: DateTime.Utc): Summary =>
+  summaryOf({ operations: operations.length, circuits: circuitsOf(operations) }, at)
+
+/**
+ * The health of the circuits, from nothing but their states.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const summaryOf = (states: States, at: DateTime.Utc): Summary => {
+  const details = statusOf(states, at)
   return { healthy: details.healthy, status: details.healthy ? "healthy" : "degraded", details }
 }
 
@@ -513,7 +518,7 @@ const degrading: ReadonlySet<string> = new Set([
 export const detailed = (facts: Facts): Detailed => {
   const { alerts, at, configuration, detection, operations, uptime } = facts
   const circuits = circuitsOf(operations)
-  const status = statusOf(operations, circuits, at)
+  const status = statusOf({ operations: operations.length, circuits }, at)
   const found = checks(facts)
   const counts = { info: 0, warning: 0, error: 0, critical: 0 }
   for (const { level } of alerts) counts[level]++

@@ -12,8 +12,9 @@
  *   `breakwater.reason` says why) or `interrupted`. A failed span has
  *   `error.type`, the name of the error.
  * - The span of a call has an event for what the policies did in it:
- *   `CallRejected`, `RetryScheduled`, `RetriesExhausted`, `ProbeLapsed`, and
- *   the transitions of its circuit that it caused or came upon.
+ *   `CallRejected`, `RetryScheduled`, `RetriesExhausted`, `ProbeLapsed`,
+ *   `RateLimitPaused`, and the transitions of its circuit that it caused or
+ *   came upon.
  * - The span of a call ends before the fallback starts, whose own spans stand
  *   beside it.
  *

@@ -57,6 +57,32 @@ describe("validate", () => {
     [{ default_strategy: "Balanced" }, ["error invalid_enum default_strategy"]],
     [{ default_strategy: "bälanced" }, ["error invalid_enum default_strategy"]],
     [{ default_strategy: null }, ["error invalid_type default_strategy"]],
+    [{ recovery_timeout: 20, attempt_timeout: 30 }, ["warning open_shorter_than_attempt recovery_timeout"]],
+    [{ recovery_timeout: 30, attempt_timeout: 30 }, []],
+    [{ retry_attempts: 4, jitter_enabled: false }, ["warning no_jitter jitter_enabled"]],
+    [{ retry_attempts: 3, jitter_enabled: false }, []],
+    [
+      {
+        retry_attempts: 6,
+        exponential_multiplier: 5,
+        exponential_min: 5,
+        exponential_max: 20,
+        max_delay_seconds: 35
+      },
+      // Pauses of 5, 10 and 20 seconds.
+      ["warning unreachable_attempts retry_attempts"]
+    ],
+    [
+      {
+        retry_attempts: 3,
+        exponential_multiplier: 1,
+        exponential_min: 1,
+        exponential_max: 5,
+        max_delay_seconds: 30,
+        attempt_timeout: 30
+      },
+      ["info slow_attempts attempt_timeout"]
+    ],
     [{ timeout_seconds: 30 }, ["error unknown_field timeout_seconds"]],
     [{ timeout_seconds: 30, retry_attempts: 15 }, ["error unknown_field timeout_seconds", range, many]],
     [[], ["error invalid_type"]],
@@ -100,6 +126,10 @@ describe("validate", () => {
     [{ operation_overrides: { "My Op": "balanced" } }, 'Use "my_op"'],
     [{ retryAttempts: 3 }, 'Did you mean "retry_attempts"?'],
     [{ retry_attempts: 8, max_delay_seconds: 10 }, "Set max_delay_seconds to 16 or more"],
+    [{ retry_attempts: 9 }, "Set retry_attempts to 7 or less, or use the preset production"],
+    [{ circuit_breaker_threshold: 2 }, "Set circuit_breaker_threshold to 3 or more"],
+    [{ attempt_timeout: 40, max_delay_seconds: 20.5 }, "Set attempt_timeout to 20.5 or less"],
+    [{ retry_attempts: 4, jitter_enabled: false }, "Set jitter_enabled to true"],
     [{ exponential_min: 9, exponential_max: 6 }, "Set exponential_min to 3, or exponential_max to 18"]
   ]
   for (const [value, suggestion] of suggestions) {
@@ -107,6 +137,13 @@ describe("validate", () => {
       assert.include(Validation.validate(value).suggestions, suggestion)
     })
   }
+
+  it("adds up no pauses of attempts out of range", () => {
+    const pauses = { exponential_multiplier: 1, exponential_min: 1, exponential_max: 5, max_delay_seconds: 1e300 }
+    const found = codes(Validation.validate({ ...pauses, retry_attempts: 2 ** 52 }))
+    assert.include(found, "error out_of_range retry_attempts")
+    assert.notInclude(found.join(), "unreachable_attempts")
+  })
 
   it("names value, rule and range in a message", () => {
     assert.deepStrictEqual(Validation.validate({ retry_attempts: 15 }).errors, [

@@ -788,6 +788,7 @@ describe("addresses", () => {
     assert.notStrictEqual(peerOf("10.0.0.1"), peerOf("10.0.0.2"))
     assert.strictEqual(peerOf("2001:db8:1:2::1"), peerOf("2001:DB8:1:2:a:b:c:d"))
     assert.strictEqual(peerOf("2001:db8::1"), peerOf("2001:db8:0:0:5:6:7:8"))
+    assert.strictEqual(peerOf("2001:db8:a::1"), peerOf("2001:0db8:000a:0000::2"))
     assert.notStrictEqual(peerOf("2001:db8:1:2::1"), peerOf("2001:db8:1:3::1"))
     assert.notStrictEqual(peerOf("2001:db8::1"), peerOf("2001:db9::1"))
   })

@@ -173,8 +173,11 @@ describe("keys", () => {
 
   it("are compared one by one to the end, and never by a shortcut", () => {
     const source = readFileSync(new URL("../../src/http-api/AdminKeys.ts", import.meta.url), "utf8")
-    const identify = /identify: \(key\) =>[^]*?\n {6}\}\),/.exec(source)?.[0] ?? ""
-    assert.include(identify, "Mac.timingSafeEqual(entry.digest, presented)")
-    assert.notMatch(identify, /break|return true|===|\.(has|includes|find|some|indexOf|get)\(/)
+    const find = /const find = \([^]*?\n\}\n/.exec(source)?.[0] ?? ""
+    assert.include(find, "for (const { digest, identity } of keys) {\n    if (Mac.timingSafeEqual(digest, presented))")
+    assert.notMatch(find, /break|return true|===|\.(has|includes|find|some|indexOf|get)\(/)
+    // Nothing else looks at the keys.
+    assert.lengthOf(source.match(/\binForce\b/g) ?? [], 4)
+    assert.lengthOf(source.match(/find\(inForce, /g) ?? [], 2)
   })
 })

@@ -18,7 +18,7 @@ interface Live {
 }
 
 /** A server on a free port, with limits short enough to wait for. */
-const serving = (limits: AdminServer.Limits = {}) =>
+const serving = (limits: AdminServer.Limits = {}, options: AdminServer.Options = {}) =>
   Effect.gen(function* () {
     const lines: Array<string> = []
     const node = AdminServer.create(createServer, {
@@ -31,7 +31,7 @@ const serving = (limits: AdminServer.Limits = {}) =>
     // Connections that are still open would keep the server from closing.
     yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
     const context = yield* Layer.build(
-      AdminServer.layer({ keys: [{ key: Redacted.make(key) }] }).pipe(
+      AdminServer.layer({ ...options, keys: [{ key: Redacted.make(key) }] }).pipe(
         Layer.provideMerge(
           NodeHttpServer.layer(() => node, { port: 0, host: "127.0.0.1", gracefulShutdownTimeout: "100 millis" })
         ),
@@ -357,6 +357,39 @@ describe("a live admin server", () => {
       assert.strictEqual(yield* status(["Host: localhost", auth, auth]), 401)
       assert.strictEqual(yield* status(["Host: localhost", `X-API-Key: ${key}`, `X-API-Key: ${key}`]), 401)
       assert.strictEqual(yield* status(["Host: localhost"], "/livez"), 200)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("counts wrong keys by the client that a trusted proxy names, and by the connection without one", () =>
+    Effect.gen(function* () {
+      const statusOf = (server: Live, headers: ReadonlyArray<string>) =>
+        Effect.map(
+          Effect.promise(() =>
+            exchange(server, {
+              bytes: [`GET ${root}/health HTTP/1.1`, "Host: localhost", "Connection: close", ...headers, "", ""].join(
+                "\r\n"
+              ),
+              ending: "open"
+            })
+          ),
+          ({ text }) => statuses(text)[0]
+        )
+      const wrong = (header: string) => [`X-API-Key: a-wrong-key-0123456789`, header]
+      const nobody = yield* serving()
+      for (let n = 0; n < 10; n++) {
+        assert.strictEqual(yield* statusOf(nobody, wrong(`X-Forwarded-For: 203.0.113.${n}`)), 401)
+      }
+      assert.strictEqual(yield* statusOf(nobody, wrong("X-Forwarded-For: 203.0.113.99")), 429)
+      const trusting = yield* serving({}, { trustedProxies: ["127.0.0.0/8"] })
+      for (let n = 0; n < 10; n++) {
+        // The left part is what the client has sent.
+        assert.strictEqual(yield* statusOf(trusting, wrong(`X-Forwarded-For: 6.6.6.${n}, 2001:db8::${n}`)), 401)
+      }
+      assert.strictEqual(yield* statusOf(trusting, wrong("X-Forwarded-For: 2001:db8:0:0:9::1")), 429)
+      assert.strictEqual(yield* statusOf(trusting, wrong("X-Forwarded-For: 2001:db8:0:1::1")), 401)
+      assert.strictEqual(yield* statusOf(trusting, wrong('Forwarded: for="[2001:db8::77]:4711"')), 429)
+      assert.strictEqual(yield* statusOf(trusting, [`X-API-Key: ${key}`, "X-Forwarded-For: 2001:db8::1"]), 200)
+      assert.isTrue(trusting.lines.some((line) => line.includes('"address":"2001:db8::3"')))
     }).pipe(Effect.scoped)
   )
 

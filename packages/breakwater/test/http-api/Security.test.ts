@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, type Exit, Fiber, Layer, Redacted } from "effect"
+import { Deferred, Effect, type Exit, Fiber, Layer, Option, Redacted } from "effect"
 import { OpenApi } from "effect/http-api"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -11,7 +11,7 @@ import { render } from "../../src/http-api/internal/parserFailure.ts"
 import { isWanted } from "../../src/http-api/internal/problem.ts"
 import * as Preset from "../../src/Preset.ts"
 import { Resilience } from "../../src/Resilience.ts"
-import { app, type Init, json, root, secrets } from "./App.ts"
+import { app, type Init, json, keys, root, secrets } from "./App.ts"
 
 const live = Resilience.layer(Preset.production, { operations: ["summarize_text"] })
 
@@ -65,51 +65,61 @@ describe("every route", () => {
     }
   })
 
-  it.effect("refuses every request without a valid key in the same way", () =>
-    Effect.gen(function* () {
-      for (const [form, { headers = {}, query }] of Object.entries(strangers)) {
-        // Wrong keys are counted by address: a fresh door for each form and some routes.
-        for (let first = 0; first < routes.length; first += 10) {
-          const { call, lines } = yield* app()
-          for (const { endpoint, method, path } of routes.slice(first, first + 10)) {
-            const at = `${method} ${path} with ${form}`
-            const response = yield* call(query === undefined ? path : `${path}?${query}`, { method, headers, key: "" })
-            const text = yield* Effect.promise(() => response.text())
-            assert.strictEqual(response.status, 401, at)
-            assert.strictEqual(JSON.parse(text).error_code, "AuthenticationError", at)
-            assert.strictEqual(JSON.parse(text).context.endpoint, endpoint, at)
-            assert.strictEqual(response.headers.get("www-authenticate"), "Bearer", at)
-            assert.strictEqual(response.headers.get("vary"), "Origin", at)
-            assert.isNull(response.headers.get("access-control-allow-origin"), at)
-            for (const secret of Object.values(secrets)) {
-              assert.notInclude(text + JSON.stringify([...response.headers]), secret, at)
-              assert.notInclude(lines.join("\n"), secret, at)
+  it.effect(
+    "refuses every request without a valid key in the same way",
+    () =>
+      Effect.gen(function* () {
+        for (const [form, { headers = {}, query }] of Object.entries(strangers)) {
+          // Wrong keys are counted by address: a fresh door for each form and some routes.
+          for (let first = 0; first < routes.length; first += 10) {
+            const { call, lines } = yield* app()
+            for (const { endpoint, method, path } of routes.slice(first, first + 10)) {
+              const at = `${method} ${path} with ${form}`
+              const response = yield* call(query === undefined ? path : `${path}?${query}`, {
+                method,
+                headers,
+                key: ""
+              })
+              const text = yield* Effect.promise(() => response.text())
+              assert.strictEqual(response.status, 401, at)
+              assert.strictEqual(JSON.parse(text).error_code, "AuthenticationError", at)
+              assert.strictEqual(JSON.parse(text).context.endpoint, endpoint, at)
+              assert.strictEqual(response.headers.get("www-authenticate"), "Bearer", at)
+              assert.strictEqual(response.headers.get("vary"), "Origin", at)
+              assert.isNull(response.headers.get("access-control-allow-origin"), at)
+              for (const secret of Object.values(secrets)) {
+                assert.notInclude(text + JSON.stringify([...response.headers]), secret, at)
+                assert.notInclude(lines.join("\n"), secret, at)
+              }
             }
           }
         }
-      }
-    }).pipe(Effect.provide(live))
+      }).pipe(Effect.provide(live)),
+    30_000
   )
 
-  it.effect("lets in the scope that it needs, by either header or by both", () =>
-    Effect.gen(function* () {
-      for (const { method, path, scope } of routes) {
-        const { call } = yield* app()
-        for (const holder of ["read", "operate", "admin"] as const) {
-          for (const headers of [
-            bearer(secrets[holder]),
-            apiKey(secrets[holder]),
-            { ...bearer(secrets[holder]), ...apiKey(secrets[holder]) }
-          ]) {
-            const response = yield* call(path, { method, headers, key: "" })
-            const isLetIn = (held[scope] as ReadonlyArray<string>).includes(holder)
-            const at = `${method} ${path} with ${holder}: ${response.status}`
-            assert.notStrictEqual(response.status, 401, at)
-            assert.strictEqual(response.status === 403, !isLetIn, at)
+  it.effect(
+    "lets in the scope that it needs, by either header or by both",
+    () =>
+      Effect.gen(function* () {
+        for (const { method, path, scope } of routes) {
+          const { call } = yield* app()
+          for (const holder of ["read", "operate", "admin"] as const) {
+            for (const headers of [
+              bearer(secrets[holder]),
+              apiKey(secrets[holder]),
+              { ...bearer(secrets[holder]), ...apiKey(secrets[holder]) }
+            ]) {
+              const response = yield* call(path, { method, headers, key: "" })
+              const isLetIn = (held[scope] as ReadonlyArray<string>).includes(holder)
+              const at = `${method} ${path} with ${holder}: ${response.status}`
+              assert.notStrictEqual(response.status, 401, at)
+              assert.strictEqual(response.status === 403, !isLetIn, at)
+            }
           }
         }
-      }
-    }).pipe(Effect.provide(live))
+      }).pipe(Effect.provide(live)),
+    30_000
   )
 
   it.effect("refuses foreign hosts and origins before anything else, with and without a key", () =>
@@ -131,6 +141,43 @@ describe("every route", () => {
             assert.strictEqual(foreign.headers.get("vary"), "Origin")
           }
         }
+      }
+    }).pipe(Effect.provide(live))
+  )
+})
+
+describe("keys that an application wraps", () => {
+  it.effect("are asked by their own words", () =>
+    Effect.gen(function* () {
+      const wrapped = Layer.effect(
+        AdminKeys.AdminKeys,
+        Effect.map(AdminKeys.AdminKeys, (service) => ({
+          ...service,
+          identify: (key: Redacted.Redacted) =>
+            Effect.map(service.identify(key), ({ id, scope }) => ({
+              id,
+              scope: Option.filter(scope, (scope) => scope !== "read")
+            }))
+        }))
+      )
+      const { call } = yield* app({ keys: Layer.provide(wrapped, keys) })
+      assert.strictEqual((yield* call(`${root}/health`, { key: secrets.admin })).status, 200)
+      assert.strictEqual((yield* call(`${root}/health`, { key: secrets.read })).status, 401)
+      assert.strictEqual((yield* call(`${root}/health`, { key: "" })).status, 401)
+      assert.strictEqual((yield* call(`${root}/health`, { key: "a-wrong-key-0123456789" })).status, 401)
+    }).pipe(Effect.provide(live))
+  )
+})
+
+describe("a path that is written in another way", () => {
+  it.effect("is as closed as the path that the router takes it for", () =>
+    Effect.gen(function* () {
+      const { call } = yield* app()
+      for (const path of [`/${root}/health`, "/internal//resilience/health", "/internal/resilience//health"]) {
+        assert.strictEqual((yield* call(path)).status, 200, path)
+        assert.strictEqual((yield* call(path, { key: "" })).status, 401, path)
+        assert.strictEqual((yield* call(path, { headers: { host: "evil.example" } })).status, 421, path)
+        assert.strictEqual((yield* call(path, { headers: { origin: "http://evil.example" } })).status, 403, path)
       }
     }).pipe(Effect.provide(live))
   )

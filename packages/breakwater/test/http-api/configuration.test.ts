@@ -452,8 +452,24 @@ describe("strategies over HTTP", () => {
     Effect.gen(function* () {
       const app = yield* configured()
       const body = yield* app.get("/strategies/critical")
-      yield* decodes(Shapes.StrategyDetails, body)
+      yield* decodes(Shapes.StrategyDescribed, body)
       assert.strictEqual(body.name, "critical")
+      const { findings, order, ...figures } = body.description
+      assert.deepStrictEqual(figures, {
+        worst_case_latency_seconds: 300,
+        worst_case_latency_with_retry_after_seconds: 300,
+        worst_case_calls: 7,
+        reasons: ["CircuitOpen", "CircuitHalfOpen", "CircuitIsolated", "TimeoutExceeded"]
+      })
+      assert.deepStrictEqual(
+        order.map(({ policy }: { readonly policy: string }) => policy),
+        ["total_timeout", "retry", "circuit_breaker", "attempt_timeout"]
+      )
+      assert.deepStrictEqual(
+        findings.map(({ code, path }: { readonly code: string; readonly path: string }) => `${code} ${path}`),
+        ["slow_attempts timeout.attempt"]
+      )
+      assert.notProperty((yield* app.get("/strategies")).strategies.critical, "description")
       const { context } = yield* refusedGet(app, "/strategies/critcal", 422)
       assert.deepInclude(context, {
         endpoint: "get_strategy_details",

@@ -28,8 +28,16 @@ describe("operations", () => {
     Effect.gen(function* () {
       const { call, get, refused } = yield* app()
       const body = yield* get("/operations/summarize")
-      yield* decodes(OperationsGroup.Operation, body)
+      yield* decodes(OperationsGroup.Details, body)
       assert.strictEqual(body.name, "summarize_text")
+      assert.deepInclude(body.description, {
+        worst_case_latency_seconds: 5,
+        worst_case_calls: 1
+      })
+      assert.deepStrictEqual(
+        body.description.findings.map(({ code }: { readonly code: string }) => code),
+        ["low_threshold"]
+      )
       assert.strictEqual((yield* call("/operations/summarize")).headers.get("etag"), `"${body.version}"`)
       const context = yield* refused(422, "/operations/ghost")
       assert.deepInclude(context, { endpoint: "get_operation", operation: "operation_retrieval" })
@@ -45,7 +53,8 @@ describe("operations", () => {
         put("critical", { body: { strategy: "critical", reason: "launch" } })
       )
       const body = (yield* Effect.promise(() => response.json())) as any
-      yield* decodes(OperationsGroup.Operation, body)
+      yield* decodes(OperationsGroup.Details, body)
+      assert.strictEqual(body.description.worst_case_calls, 7)
       assert.deepInclude(body, { name: "summarize_text", strategy: "critical", source: "operator", version: 1 })
       assert.strictEqual(response.headers.get("etag"), '"1"')
       const [entry] = yield* audit

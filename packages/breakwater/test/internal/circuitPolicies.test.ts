@@ -222,6 +222,19 @@ describe("a circuit that watches for slow calls", () => {
     assert.strictEqual(ignored.look(), "half_open")
   })
 
+  it("no longer minds calls in flight once its settings do not", () => {
+    for (const other of [settings, windowed(lastFour), windowed({ ...slow, minimumCalls: 3 })]) {
+      const circuit = story(windowed(slow))
+      circuit.admit("a")
+      circuit.admit("b")
+      circuit.settings = other
+      assert.strictEqual(circuit.at(1_000).look(), "closed")
+      assert.strictEqual(circuit.admit("c"), "admitted")
+      circuit.end("a", "Success")
+      assert.strictEqual(circuit.look(), "closed")
+    }
+  })
+
   it("forgets what was in flight when an operator closes it", () => {
     const circuit = story(windowed(slow))
     circuit.admit("a")

@@ -2,15 +2,14 @@
  * The rules between the fields of a configuration. They look at each field that
  * has the right type, in range or not, so that one answer names everything.
  */
+import { type Field, type Found, type Numbers, rules, type Words } from "../../internal/strategyRules.ts"
 import * as Preset from "../../Preset.ts"
+import type * as CustomConfig from "../CustomConfig.ts"
 import * as Finding from "../Finding.ts"
 import { type Fields, isName, isObject, type Json, type Spelling } from "./validationFields.ts"
 
 /** Both names of each operation of the text service. @internal */
 export const defaultOperations: ReadonlySet<string> = new Set([...Preset.aliases.keys(), ...Preset.aliases.values()])
-
-const maxAttemptsOfUse = 7
-const lowestCalmThreshold = 3
 
 const warning = (code: string, path: string, message: string, suggestion: string): Finding.Finding =>
   Finding.make({ code, severity: "warning", path, message, suggestion })
@@ -25,6 +24,66 @@ const whole = (json: Json, name: string): number | undefined => {
   return value !== undefined && Number.isInteger(value) ? value : undefined
 }
 
+/** The nearest value that a field accepts. */
+const within =
+  (fields: Fields) =>
+  (name: string, value: number): number => {
+    const { maximum = value, minimum = value } = fields.get(name) ?? {}
+    return Math.min(Math.max(value, minimum), maximum)
+  }
+
+/** The fields of strategies as a configuration names them. */
+const names: { readonly [F in Field]?: CustomConfig.Name } = {
+  "retry.maxAttempts": "retry_attempts",
+  "retry.minDelay": "exponential_min",
+  "retry.maxDelay": "exponential_max",
+  "retry.jitter": "jitter_enabled",
+  "timeout.attempt": "attempt_timeout",
+  "timeout.total": "max_delay_seconds",
+  "circuitBreaker.failureThreshold": "circuit_breaker_threshold",
+  "circuitBreaker.openDuration": "recovery_timeout"
+}
+
+const nameOf = (field: Field): string => names[field] ?? field
+
+const wordsOf = (inRange: (name: string, value: number) => number): Words => ({
+  name: nameOf,
+  time: String,
+  fit: (field, value) => inRange(nameOf(field), value),
+  jittered: "true",
+  or: (code) => (code === "many_retries" ? ", or use the preset production" : "")
+})
+
+const warningOf = ({ code, field, message, severity, suggestion }: Found): Finding.Finding =>
+  Finding.make({ code, severity, path: nameOf(field), message, suggestion })
+
+const maxAttempts = 10
+
+/** What a configuration states, in seconds. */
+const numbersOf = (json: Json): Numbers => {
+  const threshold = whole(json, "circuit_breaker_threshold")
+  const attempts = whole(json, "retry_attempts")
+  const isJittered = json["jitter_enabled"]
+  const jitter = isJittered === true ? "additive" : isJittered === false ? "none" : undefined
+  const [base, min, max] = ["exponential_multiplier", "exponential_min", "exponential_max"].map((name) =>
+    number(json, name)
+  )
+  return {
+    attempts,
+    attempt: number(json, "attempt_timeout"),
+    total: number(json, "max_delay_seconds"),
+    openDuration: number(json, "recovery_timeout"),
+    trips: threshold === undefined ? undefined : [{ _tag: "Consecutive", failures: threshold }],
+    jitter,
+    // A lowest pause above the highest is an error of its own, and so are attempts
+    // out of range: the pauses of millions of them are not to be added up.
+    backoff:
+      base === undefined || min === undefined || max === undefined || min > max || (attempts ?? 0) > maxAttempts
+        ? undefined
+        : { base, factor: 2, min, max, jitter: jitter ?? "additive", jitterMax: number(json, "jitter_max") ?? 0 }
+  }
+}
+
 /** @internal */
 export const common = (
   json: Json,
@@ -32,10 +91,7 @@ export const common = (
 ): ReadonlyArray<Finding.Finding> => {
   const { fields } = options
   const findings: Array<Finding.Finding> = []
-  const inRange = (name: string, value: number): number => {
-    const { maximum = value, minimum = value } = fields.get(name) ?? {}
-    return Math.min(Math.max(value, minimum), maximum)
-  }
+  const inRange = within(fields)
 
   const min = number(json, "exponential_min")
   const max = number(json, "exponential_max")
@@ -66,40 +122,9 @@ export const common = (
     )
   }
 
-  const threshold = whole(json, "circuit_breaker_threshold")
-  if (threshold !== undefined && threshold < lowestCalmThreshold) {
-    findings.push(
-      warning(
-        "low_threshold",
-        "circuit_breaker_threshold",
-        `circuit_breaker_threshold is ${threshold}: below ${lowestCalmThreshold} a circuit opens at the slightest fault`,
-        `Set circuit_breaker_threshold to ${lowestCalmThreshold} or more`
-      )
-    )
-  }
-
-  if (attempts !== undefined && attempts > maxAttemptsOfUse) {
-    findings.push(
-      warning(
-        "many_retries",
-        "retry_attempts",
-        `retry_attempts is ${attempts}: more than ${maxAttemptsOfUse} attempts load a dependency that is failing already`,
-        `Set retry_attempts to ${maxAttemptsOfUse} or less, or use the preset production`
-      )
-    )
-  }
-
-  const attempt = number(json, "attempt_timeout")
-  if (attempt !== undefined && total !== undefined && attempt > total) {
-    findings.push(
-      warning(
-        "attempt_exceeds_total",
-        "attempt_timeout",
-        `attempt_timeout is ${attempt} and max_delay_seconds is ${total}: the call is over before an attempt is`,
-        `Set attempt_timeout to ${inRange("attempt_timeout", total)} or less`
-      )
-    )
-  }
+  const { oneCallOpens: _ofPresets, ...ofAll } = rules
+  const between = Object.values(ofAll).flatMap((rule) => rule(numbersOf(json), wordsOf(inRange)))
+  findings.push(...between.map(warningOf))
 
   return [...findings, ...unknownOperations(json, options)]
 }
@@ -128,26 +153,13 @@ const unknownOperations = (
 }
 
 /** The rules for whole presets. @internal */
-export const ofPreset = (json: Json): ReadonlyArray<Finding.Finding> => {
-  const findings: Array<Finding.Finding> = []
+export const ofPreset = (json: Json, fields: Fields): ReadonlyArray<Finding.Finding> => {
+  const findings = rules.oneCallOpens(numbersOf(json), wordsOf(within(fields))).map(warningOf)
   const attempts = whole(json, "retry_attempts")
-  const threshold = whole(json, "circuit_breaker_threshold")
   const strategy = json["default_strategy"]
   const contexts = json["environment_contexts"]
   const runsIn = (environment: string): boolean => Array.isArray(contexts) && contexts.includes(environment)
 
-  if (attempts !== undefined && threshold !== undefined && attempts > threshold) {
-    findings.push(
-      warning(
-        "retry_gt_threshold",
-        "circuit_breaker_threshold",
-        `retry_attempts is ${attempts} and circuit_breaker_threshold is ${threshold}: one call alone opens the circuit`,
-        attempts + 2 <= 20
-          ? `Set circuit_breaker_threshold to ${attempts + 2} or more`
-          : "Set retry_attempts to 10 or less, and circuit_breaker_threshold to 12 or more"
-      )
-    )
-  }
   if (runsIn("production") && strategy === "aggressive") {
     findings.push(
       warning(

@@ -195,11 +195,11 @@ export class ConfigurationGroup extends HttpApiGroup.make("configuration").add(
   ),
   HttpApiEndpoint.get("strategy", "/strategies/:strategy_name", {
     params: { strategy_name: Schema.String },
-    success: parameters.tagged(Shapes.StrategyDetails),
+    success: parameters.tagged(Shapes.StrategyDescribed),
     error: AdminError.businessLogic
   }).annotateMerge(
     operation("get_strategy_details", "strategy_details_retrieval", {
-      summary: "One strategy with its numbers in force, each with its source."
+      summary: "One strategy with its numbers in force, each with its source, and what it does with them."
     })
   )
 ) {}

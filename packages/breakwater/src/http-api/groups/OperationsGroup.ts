@@ -10,16 +10,10 @@ import * as Strategy from "../../Strategy.ts"
 import { Seconds, snakeCase } from "../../Wire.ts"
 import * as AdminError from "../AdminError.ts"
 import { operation } from "../Endpoint.ts"
-import { CircuitState, Metrics } from "../Shapes.ts"
+import { CircuitState, Description, Metrics } from "../Shapes.ts"
 import * as parameters from "./parameters.ts"
 
-/**
- * One operation with the numbers that it runs by.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const Operation = snakeCase("Operation", {
+const fields = {
   name: Schema.String,
   /** The short name by which it is found too. */
   alias: Schema.NullOr(Schema.String),
@@ -51,6 +45,15 @@ export const Operation = snakeCase("Operation", {
     timeout: Schema.NullOr(snakeCase("OperationTimeout", { attempt: Seconds, total: Seconds, mode: Schema.String }))
   }),
   metrics: Metrics,
+  /** What `metrics` does not tell apart. `rejected` ones are among its `failed_calls`. */
+  counters: snakeCase("OperationCounters", {
+    rejected: Schema.Int,
+    interrupted: Schema.Int,
+    /** Failed or rejected calls whose caller got the fallback's answer. */
+    fallbacks: Schema.Int,
+    attempts: Schema.Int,
+    timeouts: Schema.Int
+  }),
   /** Calls that run now. */
   inFlight: Schema.Int,
   /** Of whole calls, in milliseconds, over the latest half to whole minute. */
@@ -60,13 +63,35 @@ export const Operation = snakeCase("Operation", {
   /** 100 at most, the worst ones first. */
   circuitBreakers: Schema.Array(snakeCase("OperationBreaker", { name: Schema.String, state: CircuitState })),
   totalCircuitBreakers: Schema.Int
-})
+} as const
+
+/**
+ * One operation with the numbers that it runs by.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Operation = snakeCase("Operation", fields)
 
 /**
  * @category models
  * @since 0.1.0
  */
 export type Operation = typeof Operation.Type
+
+/**
+ * One operation, with what its strategy does.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Details = snakeCase("OperationDetails", { ...fields, description: Description })
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Details = typeof Details.Type
 
 /**
  * The running operations.
@@ -96,7 +121,7 @@ export class OperationsGroup extends HttpApiGroup.make("operations").add(
   ),
   HttpApiEndpoint.get("get", "/operations/:operation_name", {
     params: { operation_name: Schema.String },
-    success: parameters.tagged(Operation),
+    success: parameters.tagged(Details),
     error: AdminError.businessLogic
   }).annotateMerge(
     operation("get_operation", "operation_retrieval", { summary: "One operation, by either of its names." })
@@ -109,7 +134,7 @@ export class OperationsGroup extends HttpApiGroup.make("operations").add(
       strategy: Schema.NullOr(Strategy.BuiltIn),
       reason: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200)))
     }),
-    success: parameters.tagged(Operation),
+    success: parameters.tagged(Details),
     error: [AdminError.businessLogic, AdminError.preconditionFailed]
   }).annotateMerge(
     operation("set_operation_strategy", "operation_update", {

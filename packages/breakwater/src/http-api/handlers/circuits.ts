@@ -8,7 +8,7 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import type * as CircuitBreaker from "../../CircuitBreaker.ts"
 import { circuitsOf } from "../../monitoring/internal/snapshots.ts"
 import { Resilience } from "../../Resilience.ts"
-import { AdminApi } from "../AdminApi.ts"
+import { Served } from "../internal/served.ts"
 import { Commands } from "../Commands.ts"
 import * as lookup from "../internal/lookup.ts"
 import * as operationViews from "../internal/operationViews.ts"
@@ -22,7 +22,7 @@ const overrideSeconds = 3_600
  * @since 0.1.0
  */
 export const layer = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "circuits",
   Effect.fnUntraced(function* (handlers) {
     const resilience = yield* Resilience

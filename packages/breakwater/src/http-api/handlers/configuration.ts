@@ -13,7 +13,7 @@ import * as Validation from "../../config/Validation.ts"
 import type { Snapshot } from "../../Operation.ts"
 import { Resilience } from "../../Resilience.ts"
 import type * as Strategy from "../../Strategy.ts"
-import { AdminApi } from "../AdminApi.ts"
+import { Served } from "../internal/served.ts"
 import * as AdminKeys from "../AdminKeys.ts"
 import { Commands } from "../Commands.ts"
 import type { Import, Reload } from "../groups/ConfigurationGroup.ts"
@@ -44,7 +44,7 @@ const hasWish = ({ customConfig, operationOverrides, preset }: Reload): boolean 
 
 /** @internal */
 export const layer = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "configuration",
   Effect.fnUntraced(function* (handlers) {
     const configuration = yield* Configuration.Configuration
@@ -186,13 +186,14 @@ export const layer = HttpApiBuilder.group(
 
     const strategy = (name: string) =>
       Effect.flatMap(
-        shown((current, operations) => ({ version: current.version, all: views.strategiesOf(current, operations) })),
-        ({ all, version }) => {
-          const found = all.get(name)
-          return found === undefined
-            ? Effect.fail(errors.unknownName("strategy", name, [...all.keys()]))
+        shown((current, operations) => ({
+          version: current.version,
+          found: views.strategy(current, operations, name)
+        })),
+        ({ found, version }) =>
+          "known" in found
+            ? Effect.fail(errors.unknownName("strategy", name, [...found.known]))
             : Effect.succeed(taggedAs(version, found))
-        }
       )
 
     return handlers.handleAll({

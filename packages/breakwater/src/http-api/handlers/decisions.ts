@@ -7,7 +7,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Decisions from "../../monitoring/Decisions.ts"
 import * as Preset from "../../Preset.ts"
 import { Resilience } from "../../Resilience.ts"
-import { AdminApi } from "../AdminApi.ts"
+import { Served } from "../internal/served.ts"
 import { accepts } from "../internal/accept.ts"
 import * as refusals from "../internal/refusals.ts"
 
@@ -18,7 +18,7 @@ const ndjson = "application/x-ndjson"
  * @since 0.1.0
  */
 export const layer = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "decisions",
   Effect.fnUntraced(function* (handlers) {
     const resilience = yield* Resilience

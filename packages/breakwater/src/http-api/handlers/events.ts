@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
-import { AdminApi } from "../AdminApi.ts"
+import { Served } from "../internal/served.ts"
 import { EventStreams } from "../EventStreams.ts"
 import { EventLog } from "../internal/eventLog.ts"
 import * as eventStream from "../internal/eventStream.ts"
@@ -13,7 +13,7 @@ import * as eventStream from "../internal/eventStream.ts"
  * @since 0.1.0
  */
 export const layer = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "events",
   Effect.fnUntraced(function* (handlers) {
     const { after } = yield* EventLog

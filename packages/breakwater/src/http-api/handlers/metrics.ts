@@ -6,17 +6,18 @@ import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { Metrics } from "../../observability/Metrics.ts"
 import { Resilience } from "../../Resilience.ts"
-import { AdminApi } from "../AdminApi.ts"
+import { Served } from "../internal/served.ts"
 import { Commands } from "../Commands.ts"
 import * as lookup from "../internal/lookup.ts"
 import * as operationViews from "../internal/operationViews.ts"
+import * as wire from "../internal/wire.ts"
 
 /**
  * @category layers
  * @since 0.1.0
  */
 export const layer = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "metrics",
   Effect.fnUntraced(function* (handlers) {
     const resilience = yield* Resilience
@@ -53,7 +54,10 @@ export const layer = HttpApiBuilder.group(
     })
 
     return handlers.handleAll({
-      all: () => Effect.zipWith(resilience.operations, DateTime.now, operationViews.allMetrics),
+      all: () =>
+        Effect.zipWith(resilience.operations, DateTime.now, (operations, now) =>
+          wire.answer(wire.allMetrics(operationViews.allMetrics(operations, now)))
+        ),
       prometheus: () => metrics.prometheus(),
       one: ({ params }) => Effect.map(one(params.operation_name), operationViews.oneMetrics),
       reset: ({ headers, payload, query }) => reset(query.operation_name, headers["if-match"], payload?.reason),

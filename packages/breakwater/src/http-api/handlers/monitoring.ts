@@ -10,7 +10,7 @@ import * as Export from "../../monitoring/Export.ts"
 import * as Monitoring from "../../monitoring/Monitoring.ts"
 import * as Usage from "../../monitoring/Usage.ts"
 import { Resilience } from "../../Resilience.ts"
-import { AdminApi } from "../AdminApi.ts"
+import { Served } from "../internal/served.ts"
 import { Commands } from "../Commands.ts"
 import { accepts } from "../internal/accept.ts"
 import * as lookup from "../internal/lookup.ts"
@@ -34,7 +34,7 @@ const file = ({ data, format }: Export.Exported): HttpServerResponse.HttpServerR
  * @since 0.1.0
  */
 export const layer = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "monitoring",
   Effect.fnUntraced(function* (handlers) {
     const resilience = yield* Resilience

@@ -6,19 +6,20 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { Configuration } from "../../config/Configuration.ts"
 import { Resilience } from "../../Resilience.ts"
 import type * as Strategy from "../../Strategy.ts"
-import { AdminApi } from "../AdminApi.ts"
+import { Served } from "../internal/served.ts"
 import { Commands } from "../Commands.ts"
 import * as configurationErrors from "../internal/configurationErrors.ts"
 import * as lookup from "../internal/lookup.ts"
 import * as operationViews from "../internal/operationViews.ts"
 import { tagged } from "../internal/version.ts"
+import * as wire from "../internal/wire.ts"
 
 /**
  * @category layers
  * @since 0.1.0
  */
 export const layer = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "operations",
   Effect.fnUntraced(function* (handlers) {
     const resilience = yield* Resilience
@@ -29,7 +30,8 @@ export const layer = HttpApiBuilder.group(
 
     const list = Effect.zipWith(resilience.operations, version, operationViews.operationList)
 
-    const one = (name: string) => Effect.zipWith(lookup.operation(resilience, name), version, operationViews.operation)
+    const one = (name: string) =>
+      Effect.zipWith(lookup.operation(resilience, name), version, operationViews.operationDetails)
 
     const set = Effect.fn("AdminApi.setStrategy")(function* (
       given: string,
@@ -63,7 +65,7 @@ export const layer = HttpApiBuilder.group(
     })
 
     return handlers.handleAll({
-      list: () => Effect.map(list, tagged),
+      list: () => Effect.map(list, (found) => wire.tagged(wire.operationList(found))),
       get: ({ params }) => Effect.map(one(params.operation_name), tagged),
       set: ({ headers, params, payload }) =>
         Effect.map(set(params.operation_name, headers["if-match"], payload), tagged)

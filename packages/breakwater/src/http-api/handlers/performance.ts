@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Errors from "../../Errors.ts"
 import * as Performance from "../../monitoring/Performance.ts"
-import { AdminApi } from "../AdminApi.ts"
+import { Served } from "../internal/served.ts"
 import { Commands } from "../Commands.ts"
 import type { Request } from "../groups/PerformanceGroup.ts"
 import * as refusals from "../internal/refusals.ts"
@@ -16,7 +16,7 @@ import * as refusals from "../internal/refusals.ts"
  * @since 0.1.0
  */
 export const layer = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "performance",
   Effect.fnUntraced(function* (handlers) {
     const performance = yield* Performance.Performance

@@ -6,12 +6,12 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Configuration from "../../config/Configuration.ts"
 import * as Environment from "../../config/Environment.ts"
 import * as Presets from "../../config/Presets.ts"
-import { AdminApi } from "../AdminApi.ts"
+import { Served } from "../internal/served.ts"
 import { unknownPreset, unreadable } from "../internal/configurationErrors.ts"
 
 /** @internal */
 export const layer = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "presets",
   Effect.fnUntraced(function* (handlers) {
     const presets = yield* Presets.Presets

@@ -6,7 +6,7 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Template from "../../config/Template.ts"
 import { ValidationLimiter } from "../../config/ValidationLimiter.ts"
 import { Resilience } from "../../Resilience.ts"
-import { AdminApi } from "../AdminApi.ts"
+import { Served } from "../internal/served.ts"
 import { unknownName } from "../internal/configurationErrors.ts"
 import { verdict } from "../internal/configurationViews.ts"
 import { limited } from "../internal/limiting.ts"
@@ -17,7 +17,7 @@ const find = (name: string) =>
 
 /** @internal */
 export const layer = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "templates",
   Effect.fnUntraced(function* (handlers) {
     const withinLimit = limited(yield* ValidationLimiter)

@@ -10,7 +10,7 @@ import * as Validation from "../../config/Validation.ts"
 import { ValidationLimiter } from "../../config/ValidationLimiter.ts"
 import * as Errors from "../../Errors.ts"
 import { Resilience } from "../../Resilience.ts"
-import { AdminApi } from "../AdminApi.ts"
+import { Served } from "../internal/served.ts"
 import { unreadable } from "../internal/configurationErrors.ts"
 import { environmentValidation, verdict } from "../internal/configurationViews.ts"
 import { identity, limited } from "../internal/limiting.ts"
@@ -18,7 +18,7 @@ import { operationNames } from "../internal/operationNames.ts"
 
 /** @internal */
 export const layer = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "validation",
   Effect.fnUntraced(function* (handlers) {
     const limiter = yield* ValidationLimiter

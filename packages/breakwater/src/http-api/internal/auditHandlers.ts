@@ -3,14 +3,14 @@
  */
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
-import { AdminApi } from "../AdminApi.ts"
+import { Served } from "./served.ts"
 import * as Audit from "../Audit.ts"
 
 const usual = 100
 
 /** @internal */
 export const layer = HttpApiBuilder.group(
-  AdminApi,
+  Served,
   "audit",
   Effect.fnUntraced(function* (handlers) {
     const { recent } = yield* Audit.Audit

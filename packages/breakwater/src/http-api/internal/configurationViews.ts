@@ -17,6 +17,7 @@ import * as Preset from "../../Preset.ts"
 import * as Strategy from "../../Strategy.ts"
 import type * as Shapes from "../ConfigurationShapes.ts"
 import type { EnvironmentValidation } from "../groups/ValidationGroup.ts"
+import { description } from "./descriptionView.ts"
 
 /** The configuration in force, with the count of its changes. @internal */
 export type Current = Resolution.Resolved & { readonly version: number }
@@ -241,16 +242,29 @@ const strategyDetails = (
 
 const isBuiltIn = Schema.is(Strategy.BuiltIn)
 
-/** Every strategy by name: the built-in ones, then those that running operations brought along. @internal */
-export const strategiesOf = (
+/** The numbers of every strategy by name: of the built-in ones, then of those that running operations brought along. */
+const settingsOf = (
   configuration: Resolution.Resolved,
   operations: ReadonlyArray<Operation.Snapshot>
-): ReadonlyMap<string, Shapes.StrategyDetails> => {
+): ReadonlyMap<string, Strategy.Settings> => {
   const settings = new Map<string, Strategy.Settings>(
     Strategy.BuiltIn.literals.map((name) => [name, namedSettings(configuration, name)])
   )
   for (const { settings: own, strategy } of operations) if (!settings.has(strategy)) settings.set(strategy, own)
-  return new Map(Array.from(settings, ([name, own]) => [name, strategyDetails(name, own, configuration, operations)]))
+  return settings
+}
+
+/** One strategy, with what it does; or the names that there are. @internal */
+export const strategy = (
+  configuration: Current,
+  operations: ReadonlyArray<Operation.Snapshot>,
+  name: string
+): Shapes.StrategyDescribed | { readonly known: ReadonlyArray<string> } => {
+  const settings = settingsOf(configuration, operations)
+  const own = settings.get(name)
+  return own === undefined
+    ? { known: [...settings.keys()] }
+    : { ...strategyDetails(name, own, configuration, operations), description: description(name, own) }
 }
 
 /** @internal */
@@ -258,9 +272,11 @@ export const strategies = (
   configuration: Current,
   operations: ReadonlyArray<Operation.Snapshot>
 ): Shapes.StrategyList => {
-  const all = strategiesOf(configuration, operations)
+  const all = settingsOf(configuration, operations)
   return {
-    strategies: Object.fromEntries(all),
+    strategies: Object.fromEntries(
+      Array.from(all, ([name, own]) => [name, strategyDetails(name, own, configuration, operations)])
+    ),
     defaultStrategy: defaultStrategyOf(configuration),
     default: { configuration: defaultConfig(configuration), effective: effectiveOf(configuration) },
     totalCount: all.size,

@@ -3,6 +3,7 @@
  * error body.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -69,36 +70,69 @@ const ofError = (error: unknown): AdminError.AdminError | undefined => {
   return undefined
 }
 
-// Rounded up, so that whoever waits exactly that long is not too early.
-const seconds = (wait: Duration.Duration): number => Math.ceil(Duration.toSeconds(wait))
+/** What a caller is told, as data: to refuse needs no error with a stack. @internal */
+export interface Refusal {
+  readonly status: number
+  readonly message: string
+  readonly context?: { readonly [name: string]: unknown } | undefined
+  /** In seconds. */
+  readonly retryAfter?: number | undefined
+  /** The methods that the path has. */
+  readonly allow?: string | undefined
+}
+
+/** Rounded up, so that whoever waits exactly that long is not too early. @internal */
+export const secondsOf = (millis: number): number => Math.ceil(millis / 1000)
+
+const refusalOf = (error: AdminError.AdminError): Refusal => ({
+  status: AdminError.statusOf(error),
+  message: error.message,
+  context: error.context,
+  retryAfter:
+    "retryAfter" in error && error.retryAfter !== undefined
+      ? secondsOf(Duration.toMillis(error.retryAfter))
+      : undefined,
+  allow: error._tag === "MethodNotAllowedError" ? allowOf(error) : undefined
+})
+
+/** The body of a refusal at a time in milliseconds. @internal */
+export const render = (
+  { context, message, retryAfter, status }: Refusal,
+  { accept, facts, requestId }: Visit,
+  now: number
+): { readonly text: string; readonly contentType: string } => {
+  const body: AdminError.Envelope = {
+    error: message,
+    error_code: AdminError.codeOf(status),
+    context: {
+      endpoint: facts.endpoint,
+      operation: facts.operation,
+      ...(context as AdminError.Envelope["context"] | undefined),
+      ...(retryAfter === undefined ? {} : { retry_after_seconds: retryAfter }),
+      request_id: requestId,
+      timestamp: DateTime.formatIso(DateTime.makeUnsafe(now))
+    }
+  }
+  return problem.isWanted(accept)
+    ? { text: JSON.stringify(problem.of(status, body)), contentType: problem.contentType }
+    : { text: JSON.stringify(body), contentType: "application/json" }
+}
+
+/** The headers that belong to a refusal. @internal */
+export const headersOf = ({ allow, retryAfter, status }: Refusal): Readonly<Record<string, string>> => ({
+  ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
+  ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
+  ...(allow === undefined ? {} : { allow })
+})
 
 /** @internal */
 export const respond = (error: AdminError.AdminError): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
-  Effect.gen(function* () {
-    const { endpoint, operation, requestId, wantsProblem } = yield* Visit
-    const status = AdminError.statusOf(error)
-    const wait = "retryAfter" in error && error.retryAfter !== undefined ? seconds(error.retryAfter) : undefined
-    const body: AdminError.Envelope = {
-      error: error.message,
-      error_code: AdminError.codeOf(status),
-      context: {
-        endpoint,
-        operation,
-        ...(error.context as AdminError.Envelope["context"] | undefined),
-        ...(wait === undefined ? {} : { retry_after_seconds: wait }),
-        request_id: requestId,
-        timestamp: DateTime.formatIso(yield* DateTime.now)
-      }
-    }
-    return HttpServerResponse.jsonUnsafe(wantsProblem ? problem.of(status, body) : body, {
-      status,
-      ...(wantsProblem ? { contentType: problem.contentType } : {}),
-      headers: {
-        ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
-        ...(wait === undefined ? {} : { "retry-after": String(wait) }),
-        ...(error._tag === "MethodNotAllowedError" ? { allow: allowOf(error) } : {})
-      }
-    })
+  Effect.withFiber((fiber) => {
+    const refusal = refusalOf(error)
+    const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+    const { contentType, text } = render(refusal, fiber.getRef(Visit), now)
+    const { status } = refusal
+    return Effect.succeed(HttpServerResponse.text(text, { status, contentType, headers: headersOf(refusal) }))
   })
 
 const allowOf = (error: AdminError.MethodNotAllowedError): string => {

@@ -36,11 +36,11 @@ export class Gate {
     return this.settings.permits - this.free
   }
 
-  /** Runs an effect with a permit. */
+  /** Runs an effect with a permit. Who waits for one can be interrupted, whatever the region. */
   pass<A, E, R, E2>(effect: Effect.Effect<A, E, R>, tooBusy: () => E2): Effect.Effect<A, E | E2, R> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
-        const run = Effect.ensuring(restore(effect), Effect.sync(this.release))
+        const run = Effect.onExitPrimitive(restore(effect), this.leave)
         if (this.free > 0) {
           this.free--
           return run
@@ -52,17 +52,25 @@ export class Gate {
           waiter.wake = () => resume(Effect.void)
           if (waiter.hasPermit) waiter.wake()
         })
-        const waited = Effect.onExitPrimitive(restore(Effect.timeoutOption(turn, this.settings.patience)), (exit) => {
-          this.waiting.delete(waiter)
-          if (exit._tag === "Failure" && waiter.hasPermit) this.release()
-          return undefined
-        })
+        const waited = Effect.onExitPrimitive(
+          Effect.interruptible(Effect.timeoutOption(turn, this.settings.patience)),
+          (exit) => {
+            this.waiting.delete(waiter)
+            if (exit._tag === "Failure" && waiter.hasPermit) this.release()
+            return undefined
+          }
+        )
         return waited.pipe(
           // The permit may have come in the very moment in which patience ended.
           Effect.flatMap((): Effect.Effect<A, E | E2, R> => (waiter.hasPermit ? run : Effect.fail(tooBusy())))
         )
       })
     )
+  }
+
+  private readonly leave = (): undefined => {
+    this.release()
+    return undefined
   }
 
   private readonly release = (): void => {

@@ -15,6 +15,10 @@ interface Host {
   readonly port: string | undefined
 }
 
+// Made once: an error costs more than the rest of a refusal, and these say nothing of the request.
+const misdirected = new AdminError.MisdirectedRequestError({ message: "This server does not answer to this host" })
+const foreign = new Errors.AuthorizationError({ message: "Requests from other sites are refused" })
+
 const loopback: ReadonlyArray<string> = ["127.0.0.1", "localhost", "[::1]"]
 
 const parse = (text: string): Option.Option<Host> => {
@@ -32,6 +36,8 @@ const hostOf = ({ headers, originalUrl }: Request): string | undefined =>
 export class Hosts {
   private readonly listed: ReadonlyArray<Host>
   private readonly port: number | undefined
+  // The last one that was found in the list: most requests name the same.
+  private admitted: { readonly text: string; readonly host: Host } | undefined
 
   /**
    * A name without a port is that name alone, or with the port of the server;
@@ -45,16 +51,24 @@ export class Hosts {
   /** Why a request is refused before anybody looks at what it wants. */
   refusal(request: Request, options: { readonly addresses: boolean }): AdminError.AdminError | undefined {
     const given = hostOf(request)
-    const host = given === undefined ? Option.none() : parse(given)
-    // No name resolves to a name that is an address, so an address can not be pointed elsewhere.
-    if (Option.isNone(host) || !(this.includes(host.value) || (options.addresses && isAddress(host.value.name)))) {
-      return new AdminError.MisdirectedRequestError({ message: "This server does not answer to this host" })
-    }
+    const host = given !== undefined && given === this.admitted?.text ? this.admitted.host : this.find(given, options)
+    if (host === undefined) return misdirected
     const { origin, "sec-fetch-site": site } = request.headers
     const isForeign =
       (site !== undefined && site !== "same-origin" && site !== "none") ||
-      (origin !== undefined && !isOriginOf(origin, host.value))
-    return isForeign ? new Errors.AuthorizationError({ message: "Requests from other sites are refused" }) : undefined
+      (origin !== undefined && !isOriginOf(origin, host))
+    return isForeign ? foreign : undefined
+  }
+
+  private find(given: string | undefined, options: { readonly addresses: boolean }): Host | undefined {
+    const host = given === undefined ? undefined : Option.getOrUndefined(parse(given))
+    if (given === undefined || host === undefined) return undefined
+    if (this.includes(host)) {
+      this.admitted = { text: given, host }
+      return host
+    }
+    // No name resolves to a name that is an address, so an address can not be pointed elsewhere.
+    return options.addresses && isAddress(host.name) ? host : undefined
   }
 
   private includes({ name, port }: Host): boolean {

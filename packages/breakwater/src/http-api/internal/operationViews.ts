@@ -11,6 +11,7 @@ import * as Preset from "../../Preset.ts"
 import type * as CircuitsGroup from "../groups/CircuitsGroup.ts"
 import type * as MetricsGroup from "../groups/MetricsGroup.ts"
 import type * as OperationsGroup from "../groups/OperationsGroup.ts"
+import { description } from "./descriptionView.ts"
 import * as views from "./views.ts"
 
 /** Names, circuits or sentences in one answer, where they are not what was asked for. */
@@ -104,10 +105,10 @@ export const dashboard = (operations: Snapshots, now: DateTime.Utc): MetricsGrou
 
 const aliasOf: ReadonlyMap<string, string> = new Map(Array.from(Preset.aliases, ([alias, name]) => [name, alias]))
 
-/** @internal */
-export const operation = (snapshot: Operation.Snapshot, version: number): OperationsGroup.Operation => {
+const operation = (snapshot: Operation.Snapshot, version: number): OperationsGroup.Operation => {
   const { callLatency } = snapshot.recent
   const { circuitBreaker, retry, timeout } = snapshot.settings
+  const { attempts, fallbacks, inFlight, interrupted, rejected, timeouts } = snapshot.counters
   return {
     name: snapshot.name,
     alias: aliasOf.get(snapshot.name) ?? null,
@@ -127,7 +128,8 @@ export const operation = (snapshot: Operation.Snapshot, version: number): Operat
       timeout: timeout === false ? null : timeout
     },
     metrics: Health.metrics(snapshot),
-    inFlight: snapshot.counters.inFlight,
+    counters: { rejected, interrupted, fallbacks, attempts, timeouts },
+    inFlight,
     latencyMs: { p50: callLatency.p50, p95: callLatency.p95, p99: callLatency.p99 },
     circuitBreakers: snapshot.circuits
       .toSorted((a, b) => severityOf(b.state) - severityOf(a.state))
@@ -136,6 +138,12 @@ export const operation = (snapshot: Operation.Snapshot, version: number): Operat
     totalCircuitBreakers: snapshot.circuits.length
   }
 }
+
+/** @internal */
+export const operationDetails = (snapshot: Operation.Snapshot, version: number): OperationsGroup.Details => ({
+  ...operation(snapshot, version),
+  description: description(snapshot.strategy, snapshot.settings)
+})
 
 /** @internal */
 export const operationList = (operations: Snapshots, version: number): OperationsGroup.List => ({

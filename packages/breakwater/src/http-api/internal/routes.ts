@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import * as HttpApi from "effect/http-api/HttpApi"
 import { AdminApi, Operation } from "../AdminApi.ts"
 import * as AdminError from "../AdminError.ts"
+import { root } from "./paths.ts"
 import type { Facts } from "./visit.ts"
 
 /** @internal */
@@ -35,14 +36,15 @@ const keyOf = (method: string, path: string): string => `${method} ${path}`
 
 const byKey: ReadonlyMap<string, Facts> = new Map(list.map((route) => [keyOf(route.method, route.path), route]))
 
+const withParameters = list.filter(({ path }) => path.includes("/:"))
+
 /** @internal */
 export const openApiPath = "/internal/openapi.json"
 
 /** @internal */
 export const docsPath = "/internal/docs"
 
-/** @internal */
-export const root = "/internal/resilience"
+export { root } from "./paths.ts"
 
 /** @internal */
 export const livePath = "/livez"
@@ -62,9 +64,18 @@ const probes: ReadonlyMap<string, Facts> = new Map([
   [readyPath, { endpoint: "get_readiness", operation: "readiness_probe" }]
 ])
 
+const factsByRoute = new WeakMap<object, Facts>()
+
 /** What the route is called that the router chose. @internal */
-export const factsOf = (route: { readonly method: string; readonly path: string }): Facts =>
-  byKey.get(keyOf(route.method, route.path)) ?? documentation.get(route.path) ?? probes.get(route.path) ?? unknown
+export const factsOf = (route: { readonly method: string; readonly path: string }): Facts => {
+  let facts = factsByRoute.get(route)
+  if (facts === undefined) {
+    facts =
+      byKey.get(keyOf(route.method, route.path)) ?? documentation.get(route.path) ?? probes.get(route.path) ?? unknown
+    factsByRoute.set(route, facts)
+  }
+  return facts
+}
 
 /** Whether a route belongs to the documentation. @internal */
 export const isDocumentation = (route: { readonly path: string }): boolean => documentation.has(route.path)
@@ -84,7 +95,12 @@ const methodsOf = (path: string): ReadonlyArray<string> => {
   return methods.includes("GET") ? [...methods, "HEAD"] : methods
 }
 
-const pathOf = (url: string): string => url.split(/[?#]/, 1)[0] ?? ""
+const pathOf = (url: string): string => {
+  const query = url.indexOf("?")
+  const path = query < 0 ? url : url.slice(0, query)
+  const fragment = path.indexOf("#")
+  return fragment < 0 ? path : path.slice(0, fragment)
+}
 
 const isBelow = (path: string, parent: string): boolean => path === parent || path.startsWith(`${parent}/`)
 
@@ -94,11 +110,29 @@ export const isOurs = (url: string): boolean => isBelow(pathOf(url), "/internal"
 /** Whether a path says if the process is alive or ready. @internal */
 export const isProbe = (url: string): boolean => probes.has(pathOf(url))
 
+// The router has no route for what it can not decode.
+const isReadable = (path: string): boolean => {
+  try {
+    decodeURIComponent(path)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** What a request that was not routed yet will find. @internal */
 export const factsOfRequest = ({ method, url }: { readonly method: string; readonly url: string }): Facts => {
   const path = pathOf(url)
-  const found = list.find((route) => route.method === (method === "HEAD" ? "GET" : method) && matches(route.path, path))
-  return found ?? documentation.get(path) ?? probes.get(path) ?? unknown
+  const sought = method === "HEAD" ? "GET" : method
+  return (
+    byKey.get(keyOf(sought, path)) ??
+    (isReadable(path)
+      ? withParameters.find(({ method, path: template }) => method === sought && matches(template, path))
+      : undefined) ??
+    documentation.get(path) ??
+    probes.get(path) ??
+    unknown
+  )
 }
 
 /** What a request is about, for the audit log. @internal */

@@ -2,6 +2,7 @@
  * The facts about the current request that every failure tells.
  */
 import * as Context from "effect/Context"
+import type { Caller } from "../AdminKeys.ts"
 
 /** @internal */
 export interface Facts {
@@ -11,29 +12,26 @@ export interface Facts {
   readonly isWrite?: boolean | undefined
 }
 
-/** @internal */
-export interface Visit extends Facts {
+/** One for each request, and written to while it goes on. @internal */
+export interface Visit {
+  /** Those of the URL, until a route is found. */
+  facts: Facts
   readonly requestId: string
-  /** Whether failures are answered as RFC 9457 says. */
-  readonly wantsProblem: boolean
+  /** What the request accepts: failures may be answered as RFC 9457 says. */
+  readonly accept: string | undefined
+  /** Whose key was checked. */
+  readonly caller: Caller | undefined
+  /** Whether the audit log has an entry about it. The door adds one for a write that nobody recorded. */
+  recordedBy: "command" | undefined
 }
 
 /** @internal */
 export const Visit = Context.Reference<Visit>("breakwater/http-api/Visit", {
-  defaultValue: () => ({ endpoint: "unknown", operation: "unknown", requestId: "unknown", wantsProblem: false })
-})
-
-/**
- * Whether the audit log has an entry about the current request. The door adds
- * one for a write that nobody recorded.
- *
- * @internal
- */
-export interface Recorded {
-  by: "command" | undefined
-}
-
-/** @internal */
-export const Recorded = Context.Reference<Recorded>("breakwater/http-api/Recorded", {
-  defaultValue: () => ({ by: undefined })
+  defaultValue: () => ({
+    facts: { endpoint: "unknown", operation: "unknown" },
+    requestId: "unknown",
+    accept: undefined,
+    caller: undefined,
+    recordedBy: undefined
+  })
 })

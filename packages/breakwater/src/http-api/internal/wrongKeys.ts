@@ -47,5 +47,6 @@ export const peerOf = (address: string): string => {
   const left = head === "" ? [] : head.split(":")
   const right = tail === undefined || tail === "" ? [] : tail.split(":")
   const zeros = tail === undefined ? 0 : Math.max(8 - left.length - right.length, 0)
-  return [...left, ...Array.from({ length: zeros }, () => "0"), ...right].slice(0, 4).join(":")
+  const groups = [...left, ...Array.from({ length: zeros }, () => "0"), ...right].slice(0, 4)
+  return groups.map((group) => group.replace(/^0+(?=.)/, "")).join(":")
 }

@@ -9,10 +9,11 @@ export const circuitsOf = (operations: ReadonlyArray<Operation.Snapshot>): Reado
   operations.flatMap(({ circuits }) => circuits)
 
 /** The circuit refuses calls, by itself or because an operator holds it open. @internal */
-export const isOpen = ({ state }: CircuitBreaker.Snapshot): boolean => state === "open" || state === "isolated"
+export const isOpen = ({ state }: Pick<CircuitBreaker.Snapshot, "state">): boolean =>
+  state === "open" || state === "isolated"
 
 /** @internal */
-export const namesOf = (circuits: ReadonlyArray<CircuitBreaker.Snapshot>): ReadonlyArray<string> =>
+export const namesOf = (circuits: ReadonlyArray<Pick<CircuitBreaker.Snapshot, "name">>): ReadonlyArray<string> =>
   circuits.map(({ name }) => name)
 
 const severities = [

@@ -1,0 +1,6 @@
+/**
+ * Where the admin API is.
+ */
+
+/** @internal */
+export const root = "/internal/resilience"
