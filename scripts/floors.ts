@@ -28,6 +28,7 @@ export const floors: ReadonlyArray<Floor> = [
       "Outcome",
       "Fallback",
       "Policy",
+      "Priority",
       "Errors",
       "ResilienceError",
       "ResilienceEvent",

@@ -98,6 +98,8 @@ export const ResilienceEvent = Schema.Union([
   event("FallbackServed", { error: Schema.String, tier: Schema.optional(Schema.String) }),
   /** The fallback itself failed, or the last `tier` that was tried. */
   event("FallbackFailed", { error: Schema.String, tier: Schema.optional(Schema.String) }),
+  /** The number of calls that may run at once was changed. `active` run and `queued` wait after it. */
+  event("BulkheadResized", { from: Schema.Int, to: Schema.Int, active: Schema.Int, queued: Schema.Int }),
   /** The configuration of all operations changed. */
   Schema.TaggedStruct("ConfigurationChanged", {
     at: Schema.DateTimeUtcFromString,

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Layer, Option, Scheduler, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import {
+  Bulkhead,
   CircuitBreaker,
   Coalesce,
   Errors,
@@ -298,6 +299,35 @@ const timeout = (
     }
   })
 
+/** A bulkhead in which the call finds a free place, or waits for one. */
+const bulkhead = (options: {
+  readonly finds: "a place" | "a queue" | "a queue with others"
+  readonly body: Effect.Effect<unknown, unknown>
+}): Fresh =>
+  Effect.gen(function* () {
+    const service = yield* Bulkhead.make({
+      operation: "target",
+      settings: { maxConcurrent: 1, maxQueue: 3, maxWait: "20 seconds" }
+    })
+    const work = new Work()
+    const hold = Effect.sleep("2 seconds").pipe(service.protect())
+    if (options.finds !== "a place") yield* Effect.forkScoped(hold, { startImmediately: true })
+    if (options.finds === "a queue with others") {
+      yield* Effect.forkScoped(Effect.exit(hold), { startImmediately: true })
+    }
+    return {
+      run: work.around(options.body).pipe(service.protect({ key: "tenant" })),
+      check: Effect.gen(function* () {
+        yield* TestClock.adjust("1 minute")
+        yield* work.check
+        const { active, counters, queued } = yield* service.snapshot()
+        assert.deepStrictEqual({ active, queued }, { active: 0, queued: 0 })
+        assert.isAtMost(counters.admitted + counters.rejected + counters.interrupted, 3)
+        assert.isTrue(Exit.isSuccess(yield* Effect.exit(Effect.void.pipe(service.protect()))))
+      })
+    }
+  })
+
 const strategy = Strategy.make("swept", {
   retry: { maxAttempts: 3, base: "1 second", minDelay: 0, jitter: "none" },
   // Opens before the attempts are used up.
@@ -459,6 +489,14 @@ describe("an interruption leaves nothing behind", () => {
       }
     })
   }
+
+  describe("in a bulkhead", () => {
+    for (const [name, body] of bodies) {
+      for (const finds of ["a place", "a queue", "a queue with others"] as const) {
+        sweep(`that has ${finds}, around ${name}`, bulkhead({ finds, body }))
+      }
+    }
+  })
 
   describe("in a retry", () => {
     sweep(

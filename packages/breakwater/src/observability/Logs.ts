@@ -88,6 +88,7 @@ export const severity: { readonly [Event in Tag]: LogLevel.Severity } = {
   RateLimitResumed: "Info",
   FallbackServed: "Debug",
   FallbackFailed: "Error",
+  BulkheadResized: "Info",
   ConfigurationChanged: "Info",
   AlertRaised: "Warn",
   AlertResolved: "Info"
