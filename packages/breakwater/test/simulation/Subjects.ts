@@ -1,5 +1,6 @@
 /** Every subject that is simulated, by its name. */
 import type { Subject } from "./Simulation.ts"
+import { bulkheadSubject } from "./subjects/bulkhead.ts"
 import { circuitSubject } from "./subjects/circuit.ts"
 import { rateLimiterSubject } from "./subjects/rateLimiter.ts"
 import { retrySubject } from "./subjects/retry.ts"
@@ -11,5 +12,6 @@ export const subjects: ReadonlyArray<Subject> = [
   retrySubject(),
   timeoutSubject,
   rateLimiterSubject(),
+  bulkheadSubject(),
   stackSubject
 ]

@@ -3,6 +3,7 @@ import { Clock, Duration, Effect } from "effect"
 import { ResilienceError, TimeoutExceeded } from "breakwater"
 import { minimise, type Opened, report, simulate, type Subject } from "./Simulation.ts"
 import type { Call, Stage } from "./Stage.ts"
+import { bulkheadSubject } from "./subjects/bulkhead.ts"
 import { circuitSubject } from "./subjects/circuit.ts"
 import { rateLimiterSubject } from "./subjects/rateLimiter.ts"
 import { retrySubject } from "./subjects/retry.ts"
@@ -69,6 +70,13 @@ const planted: ReadonlyArray<readonly [subject: Subject, invariants: ReadonlyArr
       maxDelay: Number(settings.maxDelay) * 2
     })),
     ["INV-RT"]
+  ],
+  [
+    bulkheadSubject("a bulkhead with a place too many", (settings) => ({
+      ...settings,
+      maxConcurrent: (settings.maxConcurrent ?? 25) + 1
+    })),
+    ["INV-BH", "INV-PERMIT"]
   ],
   [
     rateLimiterSubject("a rate limiter with a unit too many", (settings) => ({

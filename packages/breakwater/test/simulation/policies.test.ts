@@ -1,5 +1,6 @@
 import { describe } from "@effect/vitest"
 import { simulations } from "./Simulations.ts"
+import { bulkheadSubject } from "./subjects/bulkhead.ts"
 import { circuitSubject } from "./subjects/circuit.ts"
 import { rateLimiterSubject } from "./subjects/rateLimiter.ts"
 import { retrySubject } from "./subjects/retry.ts"
@@ -10,4 +11,5 @@ describe("each policy by itself:", () => {
   simulations(retrySubject(), 600)
   simulations(timeoutSubject, 600)
   simulations(rateLimiterSubject(), 600)
+  simulations(bulkheadSubject(), 600)
 })

@@ -1,0 +1,150 @@
+import type { Bulkhead } from "breakwater"
+import type { Call, Fact, Law, Stage } from "../Stage.ts"
+import { errorOf, rejectionOf } from "./judgement.ts"
+
+/** Places and times, in milliseconds. */
+export interface BulkheadSettings {
+  readonly maxConcurrent: number
+  readonly maxQueue: number
+  readonly maxWait: number
+  readonly order: Bulkhead.Order
+  readonly perKey: boolean
+}
+
+interface Gate {
+  readonly running: Set<Call>
+  /** In the order in which they came. */
+  readonly waiting: Array<Call>
+  admitted: number
+  rejected: number
+}
+
+interface Options {
+  readonly operation: string
+  readonly settings: BulkheadSettings
+  readonly snapshots: () => ReadonlyArray<Bulkhead.Snapshot>
+}
+
+const slack = 5e-3
+
+/**
+ * INV-BH: no more run and wait than may, in order within a tenant; a refusal only if both were full, or after the
+ * longest wait; nobody waits beside a free place.
+ */
+export class BulkheadLaw implements Law {
+  private readonly stage: Stage
+  private readonly options: Options
+  private readonly gates = new Map<string | undefined, Gate>()
+  private limit: number
+  /** Calls that started since everything was at rest, and who should have before. Places of one instant are taken in any order. */
+  private readonly started: Array<{ readonly gate: Gate; readonly call: Call; readonly first: ReadonlyArray<Call> }> =
+    []
+
+  constructor(stage: Stage, options: Options) {
+    this.stage = stage
+    this.options = options
+    this.limit = options.settings.maxConcurrent
+  }
+
+  private gate(key: string | undefined): Gate {
+    const name = this.options.settings.perKey ? key : undefined
+    let gate = this.gates.get(name)
+    if (gate === undefined) {
+      gate = { running: new Set(), waiting: [], admitted: 0, rejected: 0 }
+      this.gates.set(name, gate)
+    }
+    return gate
+  }
+
+  /** An operator changes how many may run. */
+  resize(limit: number): void {
+    this.limit = limit
+  }
+
+  readonly see = (fact: Fact): void => {
+    if (fact._tag === "CallStarted") this.gate(fact.call.key).waiting.push(fact.call)
+    if (fact._tag === "Entered") this.entered(fact.call)
+    if (fact._tag === "Left") this.gate(fact.call.key).running.delete(fact.call)
+    if (fact._tag === "CallEnded") this.ended(fact)
+  }
+
+  private entered(call: Call): void {
+    const { options, stage } = this
+    const { maxWait, order } = options.settings
+    const gate = this.gate(call.key)
+    stage.hold(
+      "INV-BH",
+      gate.running.size < this.limit,
+      () => `call ${call.id} runs beside ${gate.running.size} others`
+    )
+    const tenants = gate.waiting.filter((other) => other.key === call.key && other.interruptedAt === undefined)
+    const place = tenants.indexOf(call)
+    const first = order === "fifo" ? tenants.slice(0, place) : tenants.slice(place + 1)
+    this.started.push({ gate, call, first })
+    const waited = stage.world.now - call.startedAt
+    stage.hold("INV-BH", waited <= maxWait + slack, () => `call ${call.id} waited for ${waited} ms`)
+    gate.waiting.splice(gate.waiting.indexOf(call), 1)
+    gate.running.add(call)
+    gate.admitted++
+  }
+
+  private ended({ call, exit }: Extract<Fact, { _tag: "CallEnded" }>): void {
+    const gate = this.gate(call.key)
+    const all = gate.waiting.length
+    const place = gate.waiting.indexOf(call)
+    if (place !== -1) gate.waiting.splice(place, 1)
+    const reason = rejectionOf(this.options.operation, errorOf(exit))?.reason
+    if (reason?._tag !== "BulkheadFull") return
+    gate.rejected++
+    const { stage } = this
+    const { maxQueue, maxWait } = this.options.settings
+    stage.equal("INV-BH", call.attempts.length, 0, `attempts of the refused call ${call.id}`)
+    const waited = stage.world.now - call.startedAt
+    // It is one of those who wait, beside as many as there are places to wait in.
+    const isFull = gate.running.size >= this.limit && all > maxQueue
+    stage.hold(
+      "INV-BH",
+      isFull || (maxWait > 0 && waited >= maxWait - slack),
+      () => `call ${call.id} is refused beside ${gate.running.size} that run and ${all - 1} that wait`
+    )
+  }
+
+  readonly settled = (): void => {
+    const { maxQueue, order } = this.options.settings
+    for (const { call, first, gate } of this.started.splice(0)) {
+      const passed = first.find((other) => gate.waiting.includes(other))
+      this.stage.hold("INV-BH", passed === undefined, () => `call ${call.id} goes before ${passed?.id}, ${order}`)
+    }
+    for (const { running, waiting } of this.gates.values()) {
+      this.stage.hold("INV-BH", waiting.length <= maxQueue, () => `${waiting.length} calls wait in ${maxQueue} places`)
+      this.stage.hold(
+        "INV-PERMIT",
+        waiting.length === 0 || running.size >= this.limit,
+        () => `${waiting.length} calls wait beside ${this.limit - running.size} free places`
+      )
+    }
+  }
+
+  readonly look = (): void => {
+    const { stage } = this
+    for (const { active, counters, key, limit, queued } of this.options.snapshots()) {
+      const { admitted, rejected, running, waiting } = this.gate(key)
+      stage.equal("INV-PERMIT", active, running.size, "calls that run")
+      stage.equal("INV-BH", queued, waiting.length, "calls that wait")
+      stage.equal("INV-BH", limit, this.limit, "calls that may run")
+      stage.equal("INV-MET", [counters.admitted, counters.rejected], [admitted, rejected], "admitted and rejected")
+    }
+  }
+
+  readonly rest = (): void => {
+    this.look()
+    for (const { running, waiting } of this.gates.values()) {
+      this.stage.equal("INV-PERMIT", [running.size, waiting.length], [0, 0], "places that are taken at rest")
+    }
+  }
+
+  readonly due = (): ReadonlyArray<number> =>
+    [...this.gates.values()].flatMap(({ waiting }) =>
+      waiting.map(({ startedAt }) => startedAt + this.options.settings.maxWait)
+    )
+}

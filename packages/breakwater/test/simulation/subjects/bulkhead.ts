@@ -1,0 +1,50 @@
+import { Effect } from "effect"
+import { Bulkhead, ResilienceEvent } from "breakwater"
+import { Dice } from "../Dice.ts"
+import { BulkheadLaw, type BulkheadSettings } from "../laws/bulkhead.ts"
+import { passThrough } from "../laws/passThrough.ts"
+import type { Subject } from "../Simulation.ts"
+
+const drawBulkhead = (dice: Dice): BulkheadSettings => {
+  const maxQueue = dice.pick([0, 1, 3, 10])
+  return {
+    maxConcurrent: dice.whole(1, 4),
+    maxQueue,
+    maxWait: maxQueue === 0 ? 0 : dice.pick([20, 1_000, 30_000]),
+    order: dice.pick(["fifo", "lifo"]),
+    perKey: dice.chance(0.3)
+  }
+}
+
+export const bulkheadSubject = (
+  name = "a bulkhead",
+  tampered: (settings: Bulkhead.SettingsInput) => Bulkhead.SettingsInput = (settings) => settings
+): Subject => ({
+  name,
+  open: (stage, dice) => {
+    const { world } = stage
+    const settings = drawBulkhead(dice)
+    const bulkhead = world.run(
+      Bulkhead.make({ operation: "target", settings: tampered(settings) }).pipe(
+        Effect.provideService(ResilienceEvent.ResilienceEvents, stage.sink)
+      )
+    )
+    const law = new BulkheadLaw(stage, {
+      operation: "target",
+      settings,
+      snapshots: () => world.run(bulkhead.snapshots)
+    })
+    stage.obey(law, passThrough(stage))
+    return {
+      settings,
+      guard: (call) => stage.body(call).pipe(stage.attempt(call), bulkhead.protect({ key: call.key })),
+      commands: ["resize"],
+      command: (_name, _key, value) => {
+        const limit = new Dice(value * 2 ** 32).whole(1, 5)
+        law.resize(limit)
+        world.run(bulkhead.resize(limit))
+        world.settle()
+      }
+    }
+  }
+})
