@@ -246,7 +246,7 @@ class GaveUp extends Context.Service<
 /** A retry that is repeating around what runs now. */
 interface Around {
   readonly innerYields: boolean
-  readonly onRepeatedInside: (inner: string, moment: Moment.Moment) => void
+  readonly onRepeatedInside: (inner: string) => void
 }
 
 const Around = /*#__PURE__*/ Context.Reference<Around | undefined>("breakwater/Retry/Around", {
@@ -427,8 +427,8 @@ export const run = <A, E, R>(
     return Effect.failCause(Cause.annotate(cause, annotations, { overwrite: true }))
   }
 
-  const announce = (outer: Around | undefined): Around => ({
-    innerYields: nested === "innerYields" || (outer !== undefined && outer.innerYields),
+  const announced = (): Around => ({
+    innerYields: nested === "innerYields",
     onRepeatedInside: (inner) => observer?.onNested?.({ inner, key, clock })
   })
 
@@ -440,7 +440,7 @@ export const run = <A, E, R>(
       // From the second attempt on the inner retry tells it by itself.
       if (attempt === 1 && inner.attempts > 1) observer?.onNested?.({ inner: inner.operation, key, clock })
     }
-    outer?.onRepeatedInside(operation, moment)
+    outer?.onRepeatedInside(operation)
     return false
   }
 
@@ -473,7 +473,7 @@ export const run = <A, E, R>(
               if (moment.left <= 0) return giveUp(cause, error, "deadline")
               attempt++
               spending?.attemptBegins()
-              return Effect.catchCause(Effect.provideService(self, Around, announce(outer)), decide)
+              return Effect.catchCause(Effect.provideService(self, Around, announced()), decide)
             })
           },
           onFailure: Effect.failCause,
@@ -482,7 +482,7 @@ export const run = <A, E, R>(
       })
     })
 
-  const first = nested === "innerYields" ? Effect.updateService(self, Around, announce) : self
+  const first = nested === "innerYields" ? Effect.provideService(self, Around, announced()) : self
   if (spending === undefined) return Effect.catchCause(first, decide)
   const ended = (): undefined => spending.callEnded()
   if (budget!.countsRunning) {

@@ -18,6 +18,7 @@ import { TestClock } from "effect/testing"
 import {
   Bulkhead,
   type BulkheadFull,
+  Deadline,
   Priority,
   ResilienceError,
   ResilienceEvent,
@@ -160,6 +161,23 @@ describe("a bulkhead", () => {
       yield* TestClock.adjust("5 seconds")
       assert.isDefined(late.pollUnsafe())
       assert.deepInclude((yield* bulkhead.snapshot()).counters, { waited: 1 })
+    })
+  )
+
+  it.effect("ends the wait at the deadline by itself, with how long it was", () =>
+    Effect.gen(function* () {
+      const bulkhead = yield* open(queue)
+      yield* call(bulkhead)
+      const waits = yield* Effect.forkChild(
+        Effect.exit(Effect.void.pipe(bulkhead.protect())).pipe(
+          Effect.provideService(Deadline.Current, { startedAt: 0, limit: 5_000, at: 5_000 })
+        ),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("4999 millis")
+      assert.isUndefined(waits.pollUnsafe())
+      yield* TestClock.adjust("1 milli")
+      assert.deepStrictEqual(refusal(yield* Fiber.join(waits)).waited, Duration.seconds(5))
     })
   )
 

@@ -59,6 +59,15 @@ describe("a budget by window", () => {
     assert.strictEqual(account.used(byWindow), 0)
   })
 
+  it("takes nothing back from the slice that came in place of its own", () => {
+    const settings = { ...byWindow, floor: 5 }
+    const account = new Account()
+    assert.isTrue(account.reserve(settings, 0))
+    assert.isTrue(account.reserve(settings, 10_000))
+    account.settle(settings, 0, false)
+    assert.strictEqual(account.used(settings), 1)
+  })
+
   it("does not count a call that was refused", () => {
     const account = new Account()
     for (let call = 0; call < 10; call++) account.began(byWindow, 0)
