@@ -9,6 +9,7 @@ import {
   type ResilienceError,
   ResilienceEvent,
   Retry,
+  RetryBudget,
   StaleCache,
   Strategy,
   Timeout,
@@ -52,6 +53,31 @@ describe("a retry", () => {
       assert.deepStrictEqual(yield* known(second), expected)
     })
   )
+})
+
+describe("a retry budget", () => {
+  for (const form of ["window", "in_flight"] as const) {
+    it.effect(`passes a defect on as it is, and is at rest after it, by ${form}`, () =>
+      Effect.gen(function* () {
+        const budgets = yield* RetryBudget.make({ settings: { form } })
+        const bug = new Error("bug")
+        let attempts = 0
+        const fiber = yield* Effect.suspend(() => (++attempts === 1 ? Effect.fail("down") : Effect.die(bug))).pipe(
+          Retry.retry({ budget: budgets.of("model"), settings: { maxAttempts: 4, base: "1 second", jitter: "none" } }),
+          Effect.forkChild({ startImmediately: true })
+        )
+        yield* TestClock.adjust("1 minute")
+        const exit = yield* Fiber.await(fiber)
+        assert.isTrue(
+          Exit.isFailure(exit) && exit.cause.reasons.some((reason) => reason._tag === "Die" && reason.defect === bug)
+        )
+        assert.strictEqual(attempts, 2)
+        const { counters, used } = yield* budgets.snapshot("model")
+        assert.deepInclude(counters, { granted: 1, refused: 0 })
+        assert.strictEqual(used, 0)
+      })
+    )
+  }
 })
 
 const limited = Strategy.make("limited", {
