@@ -2,6 +2,7 @@
  * What the admin API shows of operations and their numbers.
  */
 import type * as DateTime from "effect/DateTime"
+import * as Option from "effect/Option"
 import type * as CircuitBreaker from "../../CircuitBreaker.ts"
 import * as Errors from "../../Errors.ts"
 import * as Health from "../../monitoring/Health.ts"
@@ -11,7 +12,9 @@ import * as Preset from "../../Preset.ts"
 import type * as CircuitsGroup from "../groups/CircuitsGroup.ts"
 import type * as MetricsGroup from "../groups/MetricsGroup.ts"
 import type * as OperationsGroup from "../groups/OperationsGroup.ts"
+import type { RateLimitScope } from "../Shapes.ts"
 import { description } from "./descriptionView.ts"
+import * as limitViews from "./limitViews.ts"
 import * as views from "./views.ts"
 
 /** Names, circuits or sentences in one answer, where they are not what was asked for. */
@@ -140,10 +143,68 @@ const operation = (snapshot: Operation.Snapshot, version: number): OperationsGro
 }
 
 /** @internal */
-export const operationDetails = (snapshot: Operation.Snapshot, version: number): OperationsGroup.Details => ({
-  ...operation(snapshot, version),
-  description: description(snapshot.strategy, snapshot.settings)
-})
+export const operationDetails = (snapshot: Operation.Snapshot, version: number): OperationsGroup.Details => {
+  const shown = operation(snapshot, version)
+  return {
+    ...shown,
+    settings: { ...shown.settings, ...limitViews.limits(snapshot.settings) },
+    ...limitViews.states(snapshot),
+    description: description(snapshot.strategy, snapshot.settings)
+  }
+}
+
+/** @internal */
+export const unknownRateLimit = (
+  name: string,
+  scope: typeof RateLimitScope.Type,
+  { admission, quota }: Operation.Snapshot
+): Errors.BusinessLogicError =>
+  new Errors.BusinessLogicError({
+    message: "The operation has no such rate limit",
+    context: {
+      reason: "not_found",
+      operation_name: name,
+      scope,
+      available_options: [...Option.toArray(admission), ...Option.toArray(quota)].map(({ scope }) => scope)
+    }
+  })
+
+/** @internal */
+export const withoutBulkhead = (name: string, operations: Snapshots): Errors.BusinessLogicError =>
+  new Errors.BusinessLogicError({
+    message: "The operation has no bulkhead",
+    context: {
+      reason: "not_found",
+      operation_name: name,
+      available_operations: operations
+        .filter(({ bulkheads }) => bulkheads.length > 0)
+        .slice(0, maxNamed)
+        .map(({ name }) => name)
+    }
+  })
+
+/** @internal */
+export const bulkheadResized = (
+  after: Operation.Snapshot,
+  { from, to, version }: { readonly from: number; readonly to: number; readonly version: number }
+): OperationsGroup.Resized => {
+  const { bulkheads, totalBulkheads } = limitViews.states(after)
+  const { bulkhead } = after.settings
+  const configured = bulkhead === false ? null : bulkhead.maxConcurrent
+  const isOff = configured !== null && configured !== to
+  return {
+    message:
+      `At most ${to} attempts of ${after.name} run at once, where it was ${from}` +
+      (isOff ? `. Its strategy says ${configured}, and a change of the configuration may put that back` : ""),
+    operation: after.name,
+    previousLimit: from,
+    limit: to,
+    configuredLimit: configured,
+    bulkheads,
+    totalBulkheads,
+    version
+  }
+}
 
 /** @internal */
 export const operationList = (operations: Snapshots, version: number): OperationsGroup.List => ({
