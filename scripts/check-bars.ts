@@ -44,6 +44,8 @@ const bars: ReadonlyArray<Bar> = [
   { row: "full strategy, promise (in a fiber)", rule: times("cockatiel"), limit: 0.3 },
   { row: "full strategy, promise (in a fiber)", rule: times("effect"), limit: 0.2 },
   { row: "full strategy, 1,000 in flight (in a fiber)", rule: times("cockatiel"), limit: 0.35 },
+  { row: "full strategy, bulkhead and window, promise (in a fiber)", rule: times("cockatiel"), limit: 0.3 },
+  { row: "full strategy, bulkhead and window, 1,000 in flight (in a fiber)", rule: times("cockatiel"), limit: 0.35 },
   {
     row: "breaker alone, promise (in a fiber)",
     rule: { _tag: "timesAboveBare", contestant: "cockatiel", bare: "bare promise", ourBare: "bare effect" },

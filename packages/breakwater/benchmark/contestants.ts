@@ -2,9 +2,11 @@
  * The contestants, configured for the same work. README.md lists what differs, and why.
  */
 import {
+  bulkhead,
   circuitBreaker,
   ConsecutiveBreaker,
   ConstantBackoff,
+  CountBreaker,
   ExponentialBackoff,
   handleAll,
   type IPolicy,
@@ -13,9 +15,9 @@ import {
   TimeoutStrategy,
   wrap
 } from "cockatiel"
-import { CircuitBreaker, Preset, Resilience } from "breakwater"
+import { Bulkhead, CircuitBreaker, Preset, RateLimiter, Resilience, RetryBudget, Strategy } from "breakwater"
 import { Context, Effect, Layer, Schedule, Scope, Semaphore } from "effect"
-import { CircuitBreaker as EffectBreaker } from "effect/persistence"
+import { CircuitBreaker as EffectBreaker, RateLimiter as EffectLimiter } from "effect/persistence"
 import * as mollitia from "mollitia"
 import Opossum from "opossum"
 import type { Contestant } from "./harness.ts"
@@ -28,7 +30,11 @@ export const numbers = {
   failures: 5,
   openMillis: 60_000,
   attemptMillis: 10_000,
-  totalMillis: 30_000
+  totalMillis: 30_000,
+  /** More than ever run. */
+  places: 10_000,
+  /** The last so many calls, of which half must fail, ten at least. */
+  window: { size: 100, rate: 0.5, minimumCalls: 10 }
 }
 
 // What is guarded
@@ -92,6 +98,42 @@ export const resilience = (options?: Parameters<typeof Resilience.layer>[1]): Pr
 
 export const none: Context.Context<never> = Context.empty()
 
+/** `balanced` with a bulkhead, and with a window instead of failures in a row. */
+export const stack = Strategy.make("stack", {
+  bulkhead: Bulkhead.settings({ maxConcurrent: numbers.places }),
+  circuitBreaker: { tripPolicy: CircuitBreaker.countWindow(numbers.window) }
+})
+
+/** What `balanced` can have besides, one at a time. */
+export const extended = {
+  "with a retry budget": Strategy.make("budgeted", { retryBudget: RetryBudget.settings() }),
+  "with a bulkhead": Strategy.make("bounded", { bulkhead: Bulkhead.settings({ maxConcurrent: numbers.places }) }),
+  "with a quota": Strategy.make("limited", { quota: RateLimiter.settings({ algorithm: "token-bucket", limit: 1e9 }) }),
+  "with a count window": Strategy.make("windowed", {
+    circuitBreaker: { tripPolicy: CircuitBreaker.countWindow(numbers.window) }
+  }),
+  "with a time window": Strategy.make("timed", { circuitBreaker: { tripPolicy: CircuitBreaker.timeWindow() } })
+}
+
+export const ownBulkhead = (): Bulkhead.Bulkhead["Service"] =>
+  Effect.runSync(Bulkhead.make({ operation: "own", settings: { maxConcurrent: numbers.places } }))
+
+/** Limits that the fastest loop does not reach. */
+const limits = {
+  // A schedule has no more than 1,000 a millisecond.
+  gcra: { limit: 1e6, burst: 1e9 },
+  "token-bucket": { limit: 1e9 },
+  // A log has no more than 100,000 a window.
+  "sliding-log": { limit: 100_000, window: 10 },
+  "sliding-counter": { limit: 1e9 },
+  "fixed-window": { limit: 1e9 }
+} satisfies { readonly [algorithm in RateLimiter.Algorithm]: RateLimiter.SettingsInput }
+
+export const algorithms = Object.keys(limits) as ReadonlyArray<RateLimiter.Algorithm>
+
+export const ownLimiter = (algorithm: RateLimiter.Algorithm): RateLimiter.RateLimiter["Service"] =>
+  Effect.runSync(RateLimiter.make({ operation: "own", settings: { algorithm, ...limits[algorithm] } }))
+
 export const ownBreaker = (failureThreshold = numbers.failures): CircuitBreaker.CircuitBreaker["Service"] =>
   Effect.runSync(
     CircuitBreaker.make({ operation: "own", settings: { failureThreshold, openDuration: numbers.openMillis } })
@@ -124,6 +166,19 @@ export const effectPieces = (failures?: number) => {
 export const fewerEffectPieces = <A, E>(self: Effect.Effect<A, E>) =>
   self.pipe(Effect.timeout(numbers.attemptMillis), effectBreaker().execute({ key: "own" }), effectRetry)
 
+export const effectBulkhead = () => Semaphore.makeUnsafe(numbers.places).withPermits(1)
+
+/** The algorithms that Effect's limiter has. */
+export const effectAlgorithms = ["token-bucket", "fixed-window"] as const
+
+export const effectLimiter = (algorithm: (typeof effectAlgorithms)[number]) =>
+  Effect.runSync(
+    Effect.provide(
+      EffectLimiter.makeWithRateLimiter,
+      Layer.provide(EffectLimiter.layer, EffectLimiter.layerStoreMemory)
+    )
+  )({ algorithm, key: "own", limit: 1e9, window: "1 second", onExceeded: "fail" })
+
 /** A bulkhead around all pieces. */
 export const effectPiecesWithSemaphore = <A, E>(self: Effect.Effect<A, E>) =>
   Semaphore.makeUnsafe(1_000_000).withPermits(1)(effectPieces()(self))
@@ -139,6 +194,17 @@ export const cockatielBreaker = (failures = numbers.failures) =>
 export const cockatielTimeout = () => timeout(numbers.attemptMillis, TimeoutStrategy.Aggressive)
 export const cockatielFull = (retries: IPolicy = cockatielRetry(), failures?: number) =>
   wrap(retries, cockatielBreaker(failures), cockatielTimeout())
+
+export const cockatielBulkhead = () => bulkhead(numbers.places)
+
+const cockatielWindow = () => {
+  const { minimumCalls: minimumNumberOfCalls, rate: threshold, size } = numbers.window
+  const breaker = new CountBreaker({ minimumNumberOfCalls, threshold, size })
+  return circuitBreaker(handleAll, { halfOpenAfter: numbers.openMillis, breaker })
+}
+
+/** In our order: the bulkhead stands inside of the breaker. */
+export const cockatielStack = () => wrap(cockatielRetry(), cockatielWindow(), cockatielBulkhead(), cockatielTimeout())
 
 // opossum
 

@@ -17,21 +17,28 @@ import { ConfigProvider, Context, DateTime, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import pRetry from "p-retry"
 import {
+  algorithms,
   answer,
   answerEffect,
   awaited,
   build,
   byRunPromise,
   cockatielBreaker,
+  cockatielBulkhead,
   cockatielFull,
   cockatielRetry,
   cockatielRetryAtOnce,
+  cockatielStack,
   cockatielTimeout,
   down,
+  effectAlgorithms,
   effectBreaker,
+  effectBulkhead,
+  effectLimiter,
   effectPieces,
   effectPiecesWithSemaphore,
   effectRetry,
+  extended,
   fewerEffectPieces,
   inFiber,
   mollitiaCircuit,
@@ -41,8 +48,11 @@ import {
   opossumBreaker,
   opossumFull,
   ownBreaker,
+  ownBulkhead,
+  ownLimiter,
   resilience,
   runLoop,
+  stack,
   value,
   valueEffect
 } from "./contestants.ts"
@@ -107,6 +117,16 @@ const protections: { readonly [name: string]: Protection } = {
       ]
     }
   },
+  "bulkhead alone": {
+    effects: (self) => [
+      ["breakwater", self.pipe(ownBulkhead().protect())],
+      ["effect", effectBulkhead()(self)]
+    ],
+    calls: (action) => {
+      const policy = cockatielBulkhead()
+      return [["cockatiel", () => policy.execute(action)]]
+    }
+  },
   "full strategy": {
     effects: (self) => [
       ["breakwater", self.pipe(withResilience("balanced", { operation: "full" }))],
@@ -122,6 +142,13 @@ const protections: { readonly [name: string]: Protection } = {
         ["opossum", () => opossum.fire()],
         ["mollitia", mollitiaCircuit.full(promised)]
       ]
+    }
+  },
+  "full strategy, bulkhead and window": {
+    effects: (self) => [["breakwater", self.pipe(withResilience(stack, { operation: "stack" }))]],
+    calls: (action) => {
+      const policy = cockatielStack()
+      return [["cockatiel", () => policy.execute(action)]]
     }
   }
 }
@@ -188,41 +215,75 @@ const gate = (): (() => Promise<number>) => {
   }
 }
 
-const crowds = rows("full strategy, 1,000 in flight (in a fiber)", "full strategy, 1,000 in flight (by runPromise)")
+const inFlight = (protection: string): TimeRow => {
+  const both = rows(`${protection}, 1,000 in flight (in a fiber)`, `${protection}, 1,000 in flight (by runPromise)`)
+  return {
+    name: both.name,
+    setup: async () => {
+      const context = await resilience()
+      const run = Effect.runPromiseWith(context)
+      const { calls, effects } = protections[protection]!
+      const together = (name: string, call: Call): Contestant => ({
+        ...awaited(name, () => Promise.all(thousand.map(call))),
+        callsPerStep: crowd,
+        rows: both.rows
+      })
+      const drive = (name: string, guarded: Guarded): ReadonlyArray<Contestant> => [
+        {
+          ...inFiber(
+            name,
+            context,
+            Effect.forEach(thousand, () => guarded, { concurrency: "unbounded", discard: true })
+          ),
+          callsPerStep: crowd,
+          rows: [both.rows[0]!]
+        },
+        { ...together(name, () => run(guarded)), rows: [both.rows[1]!] }
+      ]
+      // Each contestant has a gate of its own.
+      return [
+        ...effects(valueEffect).flatMap(([name], index) => drive(name, effects(Effect.promise(gate()))[index]![1])),
+        ...drive("bare effect", Effect.promise(gate())),
+        ...calls(answer, answer).map(([name], index) => {
+          const action = gate()
+          return together(name, calls(action, action)[index]![1])
+        }),
+        together("bare promise", gate())
+      ]
+    }
+  }
+}
 
-const inFlight: TimeRow = {
-  name: crowds.name,
+// One policy more
+
+const limiterRow = (algorithm: string): string => `rate limit alone, ${algorithm}, sync (in a fiber)`
+
+const limiters: TimeRow = {
+  name: rows(...algorithms.map(limiterRow)).name,
+  setup: () => [
+    ...algorithms.map((algorithm) => ({
+      ...inFiber("breakwater", none, valueEffect.pipe(ownLimiter(algorithm).protect())),
+      rows: [limiterRow(algorithm)]
+    })),
+    ...effectAlgorithms.map((algorithm) => ({
+      ...inFiber("effect", none, valueEffect.pipe(effectLimiter(algorithm))),
+      rows: [limiterRow(algorithm)]
+    })),
+    { ...inFiber("bare effect", none, valueEffect), rows: algorithms.map(limiterRow) }
+  ]
+}
+
+const oneMore: TimeRow = {
+  name: "full strategy with one policy more, promise (in a fiber)",
   setup: async () => {
     const context = await resilience()
-    const run = Effect.runPromiseWith(context)
-    const { calls, effects } = protections["full strategy"]!
-    const together = (name: string, call: Call): Contestant => ({
-      ...awaited(name, () => Promise.all(thousand.map(call))),
-      callsPerStep: crowd,
-      rows: crowds.rows
-    })
-    const drive = (name: string, guarded: Guarded): ReadonlyArray<Contestant> => [
-      {
-        ...inFiber(
-          name,
-          context,
-          Effect.forEach(thousand, () => guarded, { concurrency: "unbounded", discard: true })
-        ),
-        callsPerStep: crowd,
-        rows: [crowds.rows[0]!]
-      },
-      { ...together(name, () => run(guarded)), rows: [crowds.rows[1]!] }
+    const guarded: Named<Guarded> = [
+      ["breakwater", answerEffect.pipe(withResilience("balanced", { operation: "balanced" }))],
+      ...Object.entries(extended).map(
+        ([name, strategy]) => [name, answerEffect.pipe(withResilience(strategy, { operation: strategy.name }))] as const
+      )
     ]
-    // Each contestant has a gate of its own.
-    return [
-      ...effects(valueEffect).flatMap(([name], index) => drive(name, effects(Effect.promise(gate()))[index]![1])),
-      ...drive("bare effect", Effect.promise(gate())),
-      ...calls(answer, answer).map(([name], index) => {
-        const action = gate()
-        return together(name, calls(action, action)[index]![1])
-      }),
-      together("bare promise", gate())
-    ]
+    return guarded.map(([name, effect]) => inFiber(name, context, effect))
   }
 }
 
@@ -466,7 +527,10 @@ const configuration: ReadonlyArray<TimeRow> = [
 
 export const timeRows: ReadonlyArray<TimeRow> = [
   ...alone,
-  inFlight,
+  inFlight("full strategy"),
+  inFlight("full strategy, bulkhead and window"),
+  limiters,
+  oneMore,
   rejection,
   ...failures,
   snapshots,

@@ -450,11 +450,20 @@ export class Bulkheads implements Policy.Running<Settings, Snapshot> {
   run<A, E, R>(
     self: Effect.Effect<A, E, R>,
     { key }: Policy.Call,
-    moment: Moment.Moment
+    moment: Moment.Moment,
+    observer?: Policy.Observer
   ): Effect.Effect<A, E | BulkheadRejection, R> {
     let gate = this.shared
     let place: fairQueue.Tenant | undefined
     let waiting: Waiting | undefined
+    let startedAt: number | undefined
+    const start = (): Effect.Effect<A, E, R> => {
+      if (observer !== undefined) {
+        startedAt = moment.now
+        observer.onAdmitted()
+      }
+      return self
+    }
     // The exit is watched before there is a place to lose: wherever an
     // interruption falls, it comes back.
     return Effect.onExitPrimitive(
@@ -463,7 +472,7 @@ export class Bulkheads implements Policy.Running<Settings, Snapshot> {
         gate = settings.perKey ? this.gateOf(key, moment) : this.shared
         const tenant = settings.perKey ? undefined : key
         place = gate.enter(tenant)
-        if (place !== undefined) return self
+        if (place !== undefined) return start()
         if (settings.maxQueue === 0 || Math.min(maxWait, moment.left) <= 0) return Effect.fail(gate.refuse(key, 0))
         return Effect.flatMap(
           Effect.callback<void, BulkheadRejection>((resume) => {
@@ -472,12 +481,16 @@ export class Bulkheads implements Policy.Running<Settings, Snapshot> {
           }),
           () => {
             gate.hasWaited(moment.read() - waiting!.since)
-            return self
+            return start()
           }
         )
       }),
       () => {
         // The effect may run again, for the next attempt.
+        if (startedAt !== undefined) {
+          observer!.onSettled(moment.read() - startedAt, moment)
+          startedAt = undefined
+        }
         if (place !== undefined) {
           const held = place
           place = undefined

@@ -113,6 +113,7 @@ import * as tripWindow from "./internal/tripWindow.ts"
 import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Outcome from "./Outcome.ts"
+import type * as Policy from "./Policy.ts"
 import { CircuitHalfOpen, CircuitIsolated, CircuitOpen, reject, type ResilienceError } from "./ResilienceError.ts"
 import { errorName, ResilienceEvents, type Sink, timestamp } from "./EventSink.ts"
 import * as Settings_ from "./Settings.ts"
@@ -506,7 +507,7 @@ export class Circuit {
     moment: Moment.Moment
   ): void {
     if (Exit.isSuccess(exit) && options.classify === undefined) {
-      return this.settle(tuning, token, Outcome.success, exit, moment)
+      return this.settle(tuning, token, Outcome.success, exit, moment, options.observer !== undefined)
     }
     let outcome: Outcome.Outcome | undefined = Outcome.ignored
     try {
@@ -522,11 +523,14 @@ export class Circuit {
     token: circuit.Token,
     outcome: Outcome.Outcome | undefined,
     exit: Exit.Exit<unknown, unknown>,
-    moment: Moment.Moment
+    moment: Moment.Moment,
+    isRead = false
   ): void {
     const self = this.cell.current
     const tag = outcome === undefined ? "Ignored" : outcome._tag
-    const now = tag === "Success" && machine.isTimeless(tuning.machine, self) ? NaN : moment.read()
+    const isTimeless = tag === "Success" && machine.isTimeless(tuning.machine, self)
+    // Whoever told the observer of the end has just read the clock.
+    const now = isTimeless ? NaN : isRead ? moment.now : moment.read()
     const retryAfter = tag === "Failure" ? retryAfterOf(outcome) : 0
     const [recorded, moves, next] = machine.record(tuning.machine, self, now, token, tag, retryAfter)
     this.set(next)
@@ -821,12 +825,9 @@ export interface ProtectOptions<A, E> {
  * @category models
  * @since 0.1.0
  */
-export interface Observer {
+export interface Observer extends Policy.Observer {
   /** An attempt wants to be admitted. */
   readonly onArrived: (moment: Moment.Moment) => void
-  readonly onAdmitted: () => void
-  /** An attempt ended just now, `millis` after it was admitted. */
-  readonly onSettled: (millis: number, moment: Moment.Moment) => void
 }
 
 /**
@@ -964,7 +965,9 @@ export class Circuits {
     self: Effect.Effect<A, E, R>,
     own: Tuning,
     options: ProtectOptions<A, E>,
-    moment: Moment.Moment
+    moment: Moment.Moment,
+    /** Whether a policy inside tells the observer of the attempts that it lets through. */
+    isToldInside = false
   ): Effect.Effect<A, E | CircuitRejection, R> {
     const { key, observer } = options
     const tuning = own === this.current ? own : this.governing(own)
@@ -980,7 +983,7 @@ export class Circuits {
         const admission = circuit.admitUnsafe(tuning, moment)
         if (!isToken(admission)) return Effect.fail(admission)
         token = admission
-        if (observer !== undefined) {
+        if (observer !== undefined && !isToldInside) {
           at = moment.now
           observer.onAdmitted()
         }
@@ -991,7 +994,7 @@ export class Circuits {
         const admitted = token
         // The effect may run again, for the next attempt.
         token = undefined
-        observer?.onSettled(moment.read() - at, moment)
+        if (observer !== undefined && !isToldInside) observer.onSettled(moment.read() - at, moment)
         circuit!.judgeUnsafe(tuning, admitted, exit, options as ProtectOptions<A, unknown>, moment)
         return undefined
       }

@@ -132,27 +132,25 @@ export const make = (
       const moment = totalMillis === undefined ? Moment.of(fiber) : Moment.within(fiber, totalMillis)
       const options = { operation: name, key, mode, rules, observer: operation }
       const { policies } = operation
+      const isBroken = circuits !== undefined && tuning !== undefined
       let guarded: Effect.Effect<A, E | ResilienceError, R> = self
       if (attemptMillis !== undefined) guarded = Timeout.run(guarded, attemptMillis, options, moment)
       if (tracing !== undefined) guarded = tracing.attempt(guarded, { operation: name, key, strategy })
-      if (inner.length > 0) {
-        guarded = countAttempts(guarded, operation, moment)
-        for (const slot of inner) guarded = policies![slot]!.running.run(guarded, options, moment)
-        if (circuits !== undefined && tuning !== undefined)
-          guarded = circuits.run(guarded, tuning, { ...options, observer: undefined }, moment)
-      } else {
-        guarded =
-          circuits === undefined || tuning === undefined
-            ? countAttempts(guarded, operation, moment)
-            : circuits.run(guarded, tuning, options, moment)
+      // An attempt is one once nothing refuses it any more: the innermost policy tells.
+      if (inner.length === 0 && !isBroken) guarded = countAttempts(guarded, operation, moment)
+      for (let i = 0; i < inner.length; i++) {
+        const { running } = policies![inner[i]!]!
+        guarded = running.run(guarded, options, moment, i === 0 ? operation : undefined)
       }
+      if (isBroken) guarded = circuits.run(guarded, tuning, options, moment, inner.length > 0)
       if (retry) {
         const retrying =
           budget === undefined ? options : { ...options, budget: budget.shared ?? policies!.retryBudget!.running }
         guarded = Retry.run(guarded, retry, retrying, moment)
       }
       if (isAdmitted) guarded = policies!.admission!.running.run(guarded, options, moment)
-      if (started.length > 0) guarded = arrive(guarded, operation, moment)
+      // Unless the circuit counts it, which stands around all that may refuse an attempt.
+      if (isAdmitted || (inner.length > 0 && !isBroken)) guarded = arrive(guarded, operation, moment)
       if (tracing !== undefined) guarded = tracing.call(guarded, { operation: name, key, strategy })
       guarded = countCall(guarded, operation, options, moment)
       if (fallback !== undefined) guarded = fallBack(guarded, operation, call)
@@ -204,7 +202,7 @@ const arrive = <A, E, R>(
     return self
   })
 
-/** What the circuit does on the way, for a strategy that has none or that may refuse an attempt inside of it. */
+/** What the circuit does on the way, for a strategy in which nothing refuses an attempt. */
 const countAttempts = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   operation: Operation,

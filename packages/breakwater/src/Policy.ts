@@ -54,6 +54,18 @@ export interface Call {
 }
 
 /**
+ * Who is told about the attempts that a policy lets through. Must not throw.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Observer {
+  readonly onAdmitted: () => void
+  /** An attempt ended just now, `millis` after it was admitted. */
+  readonly onSettled: (millis: number, moment: Moment) => void
+}
+
+/**
  * Settings that start their policy.
  *
  * @category models
@@ -78,10 +90,15 @@ export const isStartable = (u: unknown): u is Startable | StartableBudget =>
  * @since 0.1.0
  */
 export interface Running<in Settings, out Snapshot> {
+  /**
+   * Guards one run of an effect. An observer, which the innermost policy gets,
+   * has to be told of each attempt that is let through, and of its end.
+   */
   readonly run: <A, E, R>(
     self: Effect.Effect<A, E, R>,
     call: Call,
-    moment: Moment
+    moment: Moment,
+    observer?: Observer
   ) => Effect.Effect<A, E | ResilienceError, R>
   /** Changes the settings in force. What runs and what is counted stays. */
   readonly retuneUnsafe: (settings: Settings) => void

@@ -738,40 +738,54 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
   run<A, E, R>(
     self: Effect.Effect<A, E, R>,
     call: ProtectOptions,
-    moment: Moment.Moment
+    moment: Moment.Moment,
+    observer?: Policy.Observer
   ): Effect.Effect<A, E | RateLimitRejection, R> {
-    return Effect.suspend(() => {
-      let permit: Permit | undefined
-      let hasStarted = false
-      // The exit is watched before units are taken: wherever an interruption
-      // falls, what has not started is given back.
-      return Effect.onExitPrimitive(
-        Effect.withFiber((fiber): Effect.Effect<A, E | RateLimitRejection, R> => {
-          const lane = this.laneOf(call.key, moment)
-          const cost = checkUnits(call.cost ?? fiber.getRef(Cost), 1)
-          const wait = lane.admitUnsafe(cost, moment)
-          if (wait === 0) {
-            this.started++
-            hasStarted = true
-            return self
-          }
-          const joined = lane.joinUnsafe(cost, wait, moment, fiber)
-          if (!(joined instanceof Permit)) return Effect.fail(joined)
-          permit = joined
-          return Effect.flatMap(joined.turn, () => {
-            joined.settleUnsafe()
-            hasStarted = true
-            moment.read()
-            return self
-          })
-        }),
-        (exit) => {
-          permit?.cancelUnsafe()
-          if (hasStarted && Exit.isFailure(exit)) this.heed(exit.cause, call, moment)
-          return undefined
+    let permit: Permit | undefined
+    let hasStarted = false
+    let startedAt = 0
+    const start = (): Effect.Effect<A, E, R> => {
+      hasStarted = true
+      if (observer !== undefined) {
+        startedAt = moment.now
+        observer.onAdmitted()
+      }
+      return self
+    }
+    // The exit is watched before units are taken: wherever an interruption
+    // falls, what has not started is given back.
+    return Effect.onExitPrimitive(
+      Effect.withFiber((fiber): Effect.Effect<A, E | RateLimitRejection, R> => {
+        const lane = this.laneOf(call.key, moment)
+        const cost = checkUnits(call.cost ?? fiber.getRef(Cost), 1)
+        const wait = lane.admitUnsafe(cost, moment)
+        if (wait === 0) {
+          this.started++
+          return start()
         }
-      )
-    })
+        const joined = lane.joinUnsafe(cost, wait, moment, fiber)
+        if (!(joined instanceof Permit)) return Effect.fail(joined)
+        permit = joined
+        return Effect.flatMap(joined.turn, () => {
+          joined.settleUnsafe()
+          moment.read()
+          return start()
+        })
+      }),
+      (exit) => {
+        // The effect may run again, for the next attempt.
+        if (permit !== undefined) {
+          const own = permit
+          permit = undefined
+          own.cancelUnsafe()
+        }
+        if (!hasStarted) return undefined
+        hasStarted = false
+        observer?.onSettled(moment.read() - startedAt, moment)
+        if (Exit.isFailure(exit)) this.heed(exit.cause, call, moment)
+        return undefined
+      }
+    )
   }
 
   /** Takes units for what is to come. What is not settled when the scope ends comes back. */

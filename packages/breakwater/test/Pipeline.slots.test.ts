@@ -30,7 +30,7 @@ class Gate implements Policy.Startable<number> {
     let passed = 0
     inForce.log.push(`start ${slot}`)
     return {
-      run: <A, E, R>(self: Effect.Effect<A, E, R>, call: Policy.Call, moment: Moment) =>
+      run: <A, E, R>(self: Effect.Effect<A, E, R>, call: Policy.Call, moment: Moment, observer?: Policy.Observer) =>
         Effect.suspend((): Effect.Effect<A, E | ResilienceError, R> => {
           const { refuses, wait = 0 } = inForce.options
           inForce.log.push(call.key === undefined ? slot : `${slot} ${call.key}`)
@@ -43,8 +43,12 @@ class Gate implements Policy.Startable<number> {
           return Effect.andThen(
             Effect.sleep(wait),
             Effect.suspend(() => {
-              moment.read()
-              return self
+              const startedAt = moment.read()
+              observer?.onAdmitted()
+              return Effect.onExitPrimitive(self, () => {
+                observer?.onSettled(moment.read() - startedAt, moment)
+                return undefined
+              })
             })
           )
         }),

@@ -120,8 +120,8 @@ const open = (
 const isLost = (settings: Settings, failed: number): boolean => failed > settings.probes - settings.successThreshold
 
 /**
- * Whether admitting a call, and recording a success, does without the time. A
- * closed circuit that counts failures in a row spares its callers the clock.
+ * Whether recording a success does without the time. A closed circuit that
+ * counts failures in a row spares its callers the clock.
  *
  * @internal
  */
@@ -136,12 +136,14 @@ export const isRamping = ({ automatic }: Machine): boolean => automatic._tag ===
 
 /**
  * What a call gets from a closed circuit that needs neither the time nor a step
- * for it. `undefined`: ask `admit`.
+ * for it, because no call is watched while it runs. `undefined`: ask `admit`.
  *
  * @internal
  */
-export const immediate = (settings: Settings, self: Machine): Token | undefined =>
-  self.automatic._tag === "closed" && isTimeless(settings, self) ? self.automatic.token : undefined
+export const immediate = ({ more }: Settings, { automatic, overrides }: Machine): Token | undefined =>
+  automatic._tag === "closed" && overrides === undefined && automatic.rampUntil === 0 && more.slowMillis === Infinity
+    ? automatic.token
+    : undefined
 
 /**
  * Closed, with nothing to remember that speaks against the dependency. But for
@@ -474,7 +476,7 @@ const look = (
 ): Step<Recorded> => {
   const before = tripWindow.under(policy, automatic.window)
   const window = tripWindow.observe(before, now, outcome === "Failure", start)
-  const observed: Machine = { ...self, automatic: { ...automatic, window } }
+  const observed: Machine = window === automatic.window ? self : { ...self, automatic: { ...automatic, window } }
   const tripped = tripWindow.trips(window, now)
   const because = relapseOr(tripped?.because ?? "none", automatic, outcome)
   if (because === "none") return ["counted", moves, observed]

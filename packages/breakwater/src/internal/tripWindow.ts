@@ -123,7 +123,10 @@ export const under = (policy: Windowed, window: Window | number): Window =>
         ? { ...window, policy }
         : make(policy)
 
-const pushed = ({ calls, counted, next, words }: Ring, size: number, counts: boolean): Ring => {
+const pushed = (part: Ring, size: number, counts: boolean): Ring => {
+  const { calls, counted, next, words } = part
+  // In a full ring of zeros it does not matter where the next one goes.
+  if (!counts && counted === 0 && calls === size) return part
   const word = next >>> 5
   const bit = 1 << (next & 31)
   const before = words[word] ?? 0
@@ -191,7 +194,8 @@ const next = (rule: Rule, part: Part, now: number, failed: boolean, took: number
       : added(part as Buckets, rule.span, now, counts)
   }
   if (rule._tag === "Streak") {
-    return { _tag: "Streak", failures: failed ? (part as Extract<Part, { _tag: "Streak" }>).failures + 1 : 0 }
+    const { failures } = part as Extract<Part, { _tag: "Streak" }>
+    return failed || failures > 0 ? { _tag: "Streak", failures: failed ? failures + 1 : 0 } : part
   }
   if (!failed) return part
   const { at } = part as Extract<Part, { _tag: "FailuresIn" }>
@@ -210,7 +214,16 @@ export const gone = (window: Window, start: Start | undefined): void => {
 export const observe = (window: Window, now: number, failed: boolean, start: Start | undefined): Window => {
   gone(window, start)
   const took = start === undefined ? 0 : now - start.at
-  return { ...window, parts: window.policy.rules.map((rule, i) => next(rule, window.parts[i]!, now, failed, took)) }
+  const { rules } = window.policy
+  let parts: Array<Part> | undefined
+  for (let i = 0; i < rules.length; i++) {
+    const before = window.parts[i]!
+    const after = next(rules[i]!, before, now, failed, took)
+    if (after === before) continue
+    parts ??= window.parts.slice()
+    parts[i] = after
+  }
+  return parts === undefined ? window : { policy: window.policy, parts, running: window.running }
 }
 
 const figure = (window: Window, index: number, now: number): Figure => {
