@@ -43,6 +43,7 @@ export const floors: ReadonlyArray<Floor> = [
       "Deadline",
       "DeadlineQueue",
       "Registry",
+      "Consecutive",
       "TripPolicy"
     )
   },

@@ -104,12 +104,12 @@ import * as Record from "effect/Record"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Errors from "./Classification.ts"
 import { BoundedMap } from "./internal/boundedMap.ts"
 import * as circuit from "./internal/circuit.ts"
 import * as machine from "./internal/circuitMachine.ts"
-import type * as machinePolicy from "./internal/tripPolicy.ts"
-import * as tripWindow from "./internal/tripWindow.ts"
+import { Consecutive, isTripPolicy } from "./Consecutive.ts"
 import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Outcome from "./Outcome.ts"
@@ -117,9 +117,15 @@ import type * as Policy from "./Policy.ts"
 import { CircuitHalfOpen, CircuitIsolated, CircuitOpen, reject, type ResilienceError } from "./ResilienceError.ts"
 import { errorName, ResilienceEvents, type Sink, timestamp } from "./EventSink.ts"
 import * as Settings_ from "./Settings.ts"
-import { type Single, TripPolicy, type Window } from "./TripPolicy.ts"
+import { settingsFromJson, type Single, type TripPolicy } from "./TripPolicy.ts"
 
-export { anyOf, consecutive, countWindow, failuresIn, slowCalls, timeWindow, TripPolicy } from "./TripPolicy.ts"
+export { consecutive } from "./Consecutive.ts"
+export { anyOf, countWindow, failuresIn, slowCalls, timeWindow, TripPolicy } from "./TripPolicy.ts"
+
+// By what it does and not by class: a program bundles the trip policies that it names itself.
+const AnyTripPolicy = /*#__PURE__*/ Schema.declare((u): u is TripPolicy => isTripPolicy(u), {
+  expected: "a trip policy, made by CircuitBreaker.consecutive, countWindow and others"
+})
 
 /**
  * When a circuit opens, and how it probes.
@@ -140,13 +146,23 @@ export class Settings extends Schema.Class<Settings>("breakwater/CircuitBreaker/
   successThreshold: Schema.optionalKey(Settings_.count({ minimum: 1, maximum: 10 })),
   /** Time a probe has, 1 ms to 1 day. Default the open time, at least 10 and at most 60 seconds. */
   probeTimeout: Schema.optionalKey(Settings_.duration({ minimum: "1 milli", maximum: "1 day" })),
-  /** When the circuit opens. Default `failureThreshold` failures in a row. */
-  tripPolicy: Schema.optionalKey(TripPolicy),
+  /** When the circuit opens. Default `failureThreshold` failures in a row. JSON of others: `SettingsFromJson`. */
+  tripPolicy: Schema.optionalKey(
+    Consecutive.pipe(Schema.decodeTo(AnyTripPolicy, SchemaTransformation.passthroughSubtype<TripPolicy, Consecutive>()))
+  ),
   /** Time from closing until every call is admitted, 1 ms to 1 day. Default none: all are at once. */
   rampUp: Schema.optionalKey(Settings_.duration({ minimum: "1 milli", maximum: "1 day" })),
   /** The longest `retryAfter` of a failure that is heeded as open time, 1 ms to 1 day. Default 1 hour. */
   maxRetryAfter: Schema.optionalKey(Settings_.duration({ minimum: "1 milli", maximum: "1 day" }))
 }) {}
+
+/**
+ * Settings as JSON and configuration write them, with any trip policy.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const SettingsFromJson = /*#__PURE__*/ settingsFromJson(Settings)
 
 /**
  * Settings as code writes them.
@@ -358,6 +374,8 @@ export type CircuitRejection = ResilienceError<CircuitOpen | CircuitHalfOpen | C
  */
 export interface Tuning {
   readonly settings: Settings
+  /** That of the settings, or failures in a row. */
+  readonly tripPolicy: TripPolicy
   /** @internal */
   readonly machine: circuit.Settings
 }
@@ -611,7 +629,7 @@ export class Circuit {
       version: self.version,
       failureCount: machine.failures(self, now),
       failureThreshold: this.shared.tuning.settings.failureThreshold,
-      tripPolicy: policyOf(this.shared.tuning.settings),
+      tripPolicy: this.shared.tuning.tripPolicy,
       since: now - self.automatic.since,
       untilProbe: machine.untilProbe(self, now),
       isolatedBecause: machine.state(self) === "isolated" ? self.overrides?.[0].reason : undefined
@@ -768,21 +786,14 @@ const retryAfterOf = (outcome: Outcome.Outcome | undefined): number =>
 
 const isConsecutive = ({ machine }: Tuning): boolean => machine.tripPolicy._tag === "Consecutive"
 
-const policyOf = ({ failureThreshold, tripPolicy }: Settings): TripPolicy =>
-  tripPolicy ?? { _tag: "Consecutive", failures: failureThreshold }
-
 const figuresOf = (
-  { machine: { tripPolicy }, settings }: Tuning,
-  window: machinePolicy.Window,
+  { machine, tripPolicy }: Tuning,
+  window: Parameters<circuit.Settings["tripPolicy"]["figures"]>[0],
   now: number
 ): ReadonlyArray<Figures> => {
-  const policies = policiesOf(policyOf(settings))
-  const failures = typeof window === "number" ? window : 0
-  const found =
-    tripPolicy._tag === "Consecutive"
-      ? [{ calls: failures, counted: failures }]
-      : tripWindow.figures(tripWindow.under(tripPolicy, window), now)
-  return policies.map((policy, i) => ({ policy, ...found[i]! }))
+  const figures = machine.tripPolicy.figures(window, now)
+  const policies = tripPolicy._tag === "AnyOf" ? tripPolicy.policies : [tripPolicy]
+  return policies.map((policy, i) => ({ policy, ...figures[i]! }))
 }
 
 // Rounded up, so that whoever waits exactly that long is not too early.
@@ -1056,68 +1067,30 @@ export const makeCircuits = (options: CircuitsOptions, keeper: KeeperService | u
  * @category constructors
  * @since 0.1.0
  */
-export const tune = (settings: Settings, openSchedule?: Schedule.Schedule<unknown, number>): Tuning => ({
-  settings,
-  machine: {
-    tripPolicy: compile(policyOf(settings)),
-    openMillis: openMillisOf(settings.openDuration, openSchedule),
-    probes: settings.halfOpenMaxCalls,
-    successThreshold: settings.successThreshold ?? settings.halfOpenMaxCalls,
-    probeMillis: settings.probeTimeout === undefined ? undefined : Duration.toMillis(settings.probeTimeout),
-    more: moreOf(settings)
-  }
-})
-
-const moreOf = (settings: Settings): circuit.More => {
-  const { maxRetryAfter, rampUp, tripPolicy } = settings
-  if (maxRetryAfter === undefined && rampUp === undefined && tripPolicy === undefined) return circuit.plain
-  const slow = policiesOf(policyOf(settings)).flatMap((policy) =>
-    policy._tag === "SlowCalls" ? [Duration.toMillis(policy.threshold)] : []
-  )
+export const tune = (settings: Settings, openSchedule?: Schedule.Schedule<unknown, number>): Tuning => {
+  const tripPolicy = settings.tripPolicy ?? new Consecutive({ failures: settings.failureThreshold })
   return {
-    maxRetryAfterMillis:
-      maxRetryAfter === undefined ? circuit.plain.maxRetryAfterMillis : Duration.toMillis(maxRetryAfter),
-    rampMillis: rampUp === undefined ? 0 : Duration.toMillis(rampUp),
-    slowMillis: Math.min(Infinity, ...slow)
+    settings,
+    tripPolicy,
+    machine: {
+      tripPolicy: tripPolicy.compile(),
+      openMillis: openMillisOf(settings.openDuration, openSchedule),
+      probes: settings.halfOpenMaxCalls,
+      successThreshold: settings.successThreshold ?? settings.halfOpenMaxCalls,
+      probeMillis: settings.probeTimeout === undefined ? undefined : Duration.toMillis(settings.probeTimeout),
+      more: moreOf(settings)
+    }
   }
 }
 
-const policiesOf = (policy: TripPolicy): ReadonlyArray<Single> => (policy._tag === "AnyOf" ? policy.policies : [policy])
-
-const compile = (policy: TripPolicy): machinePolicy.TripPolicy =>
-  policy._tag === "Consecutive" ? policy : { _tag: "Windowed", rules: policiesOf(policy).map(ruleOf) }
-
-/** Calls that a window must hold before it trips, unless its settings say otherwise. */
-const enoughCalls = 10
-
-const ruleOf = (policy: Single): tripWindow.Rule => {
-  switch (policy._tag) {
-    case "Consecutive":
-      return { _tag: "Streak", failures: policy.failures }
-    case "FailuresIn":
-      return { _tag: "FailuresIn", count: policy.count, millis: Duration.toMillis(policy.duration) }
-    case "SlowCalls":
-      return rateOf(policy, policy.window, Duration.toMillis(policy.threshold))
-    case "CountWindow":
-    case "TimeWindow":
-      return rateOf(policy, policy, undefined)
-  }
-}
-
-const rateOf = (
-  { minimumCalls, rate }: { readonly minimumCalls?: number; readonly rate: number },
-  window: Window,
-  slowMillis: number | undefined
-): tripWindow.Rule => ({
-  _tag: "Rate",
-  slowMillis,
-  rate,
-  minimumCalls: minimumCalls ?? Math.min(enoughCalls, "size" in window ? window.size : Infinity),
-  span:
-    "size" in window
-      ? { _tag: "Count", size: window.size }
-      : { _tag: "Time", millis: Duration.toMillis(window.duration), buckets: window.buckets }
-})
+const moreOf = ({ maxRetryAfter, rampUp }: Settings): circuit.More =>
+  maxRetryAfter === undefined && rampUp === undefined
+    ? circuit.plain
+    : {
+        maxRetryAfterMillis:
+          maxRetryAfter === undefined ? circuit.plain.maxRetryAfterMillis : Duration.toMillis(maxRetryAfter),
+        rampMillis: rampUp === undefined ? 0 : Duration.toMillis(rampUp)
+      }
 
 /** Steps of a schedule that are told apart; later openings last as long as the last of them. */
 const maxSteps = 64

@@ -17,24 +17,28 @@
  * after every outcome, also after a success. Calls that are ignored count for
  * nothing.
  *
+ * A program bundles this module if it names one of its policies, or reads them
+ * from JSON.
+ *
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import { Consecutive } from "./Consecutive.ts"
+import * as machine from "./internal/tripWindow.ts"
 import * as Settings from "./Settings.ts"
 
 const day = "1 day"
 
 /** A share, above 0 and up to 1. Default 0.5. */
-const rate = /*#__PURE__*/ Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(1)).pipe(
-  Settings.withDefault(0.5)
-)
-const size = /*#__PURE__*/ Settings.count({ minimum: 1, maximum: 10_000 }).pipe(Settings.withDefault(100))
-const minimumCalls = /*#__PURE__*/ Schema.optionalKey(Settings.count({ minimum: 1, maximum: 10_000 }))
-const time = /*#__PURE__*/ Settings.duration({ minimum: "1 milli", maximum: day }).pipe(
-  Settings.withDefault(Duration.minutes(1))
-)
-const buckets = /*#__PURE__*/ Settings.count({ minimum: 1, maximum: 120 }).pipe(Settings.withDefault(10))
+const rate = Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(1)).pipe(Settings.withDefault(0.5))
+const size = Settings.count({ minimum: 1, maximum: 10_000 }).pipe(Settings.withDefault(100))
+const minimumCalls = Schema.optionalKey(Settings.count({ minimum: 1, maximum: 10_000 }))
+const time = Settings.duration({ minimum: "1 milli", maximum: day }).pipe(Settings.withDefault(Duration.minutes(1)))
+const buckets = Settings.count({ minimum: 1, maximum: 120 }).pipe(Settings.withDefault(10))
 
 const fits = (
   minimumCalls: number | undefined,
@@ -44,30 +48,60 @@ const fits = (
     ? true
     : { path: ["minimumCalls"], issue: `expected at most size (${size}), got ${minimumCalls}` }
 
-/**
- * Failures in a row, in the order in which calls end.
- */
-const Consecutive = /*#__PURE__*/ Schema.TaggedStruct("Consecutive", {
-  /** 1 to 100. Default 5. */
-  failures: Settings.count({ minimum: 1, maximum: 100 }).pipe(Settings.withDefault(5))
+/** Calls that a window must hold before it trips, unless its settings say otherwise. */
+const enoughCalls = 10
+
+const rateOf = (
+  { minimumCalls, rate }: { readonly minimumCalls?: number; readonly rate: number },
+  window: Window,
+  slowMillis: number | undefined
+): machine.Rule => ({
+  _tag: "Rate",
+  slowMillis,
+  rate,
+  minimumCalls: minimumCalls ?? Math.min(enoughCalls, "size" in window ? window.size : Infinity),
+  span:
+    "size" in window
+      ? { _tag: "Count", size: window.size }
+      : { _tag: "Time", millis: Duration.toMillis(window.duration), buckets: window.buckets }
 })
 
 /**
  * The share of failures among the latest calls.
+ *
+ * @category schemas
+ * @since 0.1.0
  */
-const CountWindow = /*#__PURE__*/ Schema.TaggedStruct("CountWindow", {
-  /** Calls in the window, 1 to 10,000. Default 100. */
-  size,
-  /** The share that opens the circuit, above 0 and up to 1. Default 0.5. */
-  rate,
-  /** Calls there must be before it opens, 1 to `size`. Default 10, or `size` if that is less. */
-  minimumCalls
-}).check(Schema.makeFilter(({ minimumCalls, size }) => fits(minimumCalls, size)))
+export class CountWindow extends Schema.Class<CountWindow>("breakwater/CircuitBreaker/CountWindow")(
+  Schema.Struct({
+    _tag: Schema.tag("CountWindow"),
+    /** Calls in the window, 1 to 10,000. Default 100. */
+    size,
+    /** The share that opens the circuit, above 0 and up to 1. Default 0.5. */
+    rate,
+    /** Calls there must be before it opens, 1 to `size`. Default 10, or `size` if that is less. */
+    minimumCalls
+  }).check(Schema.makeFilter(({ minimumCalls, size }) => fits(minimumCalls, size)))
+) {
+  /** @internal */
+  get rule(): machine.Rule {
+    return rateOf(this, this, undefined)
+  }
+
+  /** @internal */
+  compile(): machine.Windowed {
+    return machine.windowed([this.rule])
+  }
+}
 
 /**
  * The share of failures among the calls that ended within a time.
+ *
+ * @category schemas
+ * @since 0.1.0
  */
-const TimeWindow = /*#__PURE__*/ Schema.TaggedStruct("TimeWindow", {
+export class TimeWindow extends Schema.Class<TimeWindow>("breakwater/CircuitBreaker/TimeWindow")({
+  _tag: Schema.tag("TimeWindow"),
   /** Length of the window, 1 ms to 1 day. Default 1 minute. */
   duration: time,
   /** Parts in which it moves on, 1 to 120: a call counts for the window's length less one part at least. Default 10. */
@@ -76,19 +110,43 @@ const TimeWindow = /*#__PURE__*/ Schema.TaggedStruct("TimeWindow", {
   rate,
   /** Calls there must be before it opens, 1 to 10,000. Default 10. */
   minimumCalls
-})
+}) {
+  /** @internal */
+  get rule(): machine.Rule {
+    return rateOf(this, this, undefined)
+  }
+
+  /** @internal */
+  compile(): machine.Windowed {
+    return machine.windowed([this.rule])
+  }
+}
 
 /**
  * Failures within a time, exact to the call.
+ *
+ * @category schemas
+ * @since 0.1.0
  */
-const FailuresIn = /*#__PURE__*/ Schema.TaggedStruct("FailuresIn", {
+export class FailuresIn extends Schema.Class<FailuresIn>("breakwater/CircuitBreaker/FailuresIn")({
+  _tag: Schema.tag("FailuresIn"),
   /** 1 to 1,000. Default 5. */
   count: Settings.count({ minimum: 1, maximum: 1_000 }).pipe(Settings.withDefault(5)),
   /** 1 ms to 1 day. Default 1 minute. */
   duration: time
-})
+}) {
+  /** @internal */
+  get rule(): machine.Rule {
+    return { _tag: "FailuresIn", count: this.count, millis: Duration.toMillis(this.duration) }
+  }
 
-const Time = /*#__PURE__*/ Schema.Struct({
+  /** @internal */
+  compile(): machine.Windowed {
+    return machine.windowed([this.rule])
+  }
+}
+
+const Time = Schema.Struct({
   /** 1 ms to 1 day. */
   duration: Settings.duration({ minimum: "1 milli", maximum: day }),
   /** 1 to 120. Default 10. */
@@ -102,7 +160,7 @@ const Time = /*#__PURE__*/ Schema.Struct({
  * @category schemas
  * @since 0.1.0
  */
-export const Window = /*#__PURE__*/ Schema.Union([
+export const Window = Schema.Union([
   Schema.Struct({
     /** 1 to 10,000. */
     size: Settings.count({ minimum: 1, maximum: 10_000 })
@@ -120,21 +178,56 @@ export type Window = typeof Window.Type
  * The share of slow calls: of those that ended, whether well or not, and of
  * those in flight that are already as old as the threshold. A probe as slow as
  * that counts as failed.
+ *
+ * @category schemas
+ * @since 0.1.0
  */
-const SlowCalls = /*#__PURE__*/ Schema.TaggedStruct("SlowCalls", {
-  /** From how long on a call is slow, 1 ms to 1 day. */
-  threshold: Settings.duration({ minimum: "1 milli", maximum: day }),
-  /** The share that opens the circuit, above 0 and up to 1. Default 0.5. */
-  rate,
-  /** Default 1 minute in 10 parts. */
-  window: Window.pipe(Settings.withDefault({ duration: Duration.minutes(1), buckets: 10 })),
-  /** Calls there must be before it opens, 1 to the size of the window. Default 10, or that size if it is less. */
-  minimumCalls
-}).check(
-  Schema.makeFilter(({ minimumCalls, window }) => fits(minimumCalls, "size" in window ? window.size : undefined))
-)
+export class SlowCalls extends Schema.Class<SlowCalls>("breakwater/CircuitBreaker/SlowCalls")(
+  Schema.Struct({
+    _tag: Schema.tag("SlowCalls"),
+    /** From how long on a call is slow, 1 ms to 1 day. */
+    threshold: Settings.duration({ minimum: "1 milli", maximum: day }),
+    /** The share that opens the circuit, above 0 and up to 1. Default 0.5. */
+    rate,
+    /** Default 1 minute in 10 parts. */
+    window: Window.pipe(Settings.withDefault({ duration: Duration.minutes(1), buckets: 10 })),
+    /** Calls there must be before it opens, 1 to the size of the window. Default 10, or that size if it is less. */
+    minimumCalls
+  }).check(
+    Schema.makeFilter(({ minimumCalls, window }) => fits(minimumCalls, "size" in window ? window.size : undefined))
+  )
+) {
+  /** @internal */
+  get rule(): machine.Rule {
+    return rateOf(this, this.window, Duration.toMillis(this.threshold))
+  }
 
-const Single = /*#__PURE__*/ Schema.Union([Consecutive, CountWindow, TimeWindow, FailuresIn, SlowCalls])
+  /** @internal */
+  compile(): machine.Windowed {
+    return machine.windowed([this.rule])
+  }
+}
+
+const singles = { Consecutive, CountWindow, TimeWindow, FailuresIn, SlowCalls }
+
+// As a union of structs: `Config` does not find its way into a union of classes.
+const SingleFromJson = Schema.Union([
+  Schema.Struct(Consecutive.fields),
+  Schema.Struct(CountWindow.fields),
+  Schema.Struct(TimeWindow.fields),
+  Schema.Struct(FailuresIn.fields),
+  Schema.Struct(SlowCalls.fields)
+])
+
+const Single = SingleFromJson.pipe(
+  Schema.decodeTo(
+    Schema.toType(Schema.Union([Consecutive, CountWindow, TimeWindow, FailuresIn, SlowCalls])),
+    SchemaTransformation.transformEffect({
+      decode: (fields: typeof SingleFromJson.Type) => singles[fields._tag].makeEffect(fields as never),
+      encode: (policy: Single) => Effect.succeed(policy)
+    })
+  )
+)
 
 /**
  * A policy that is not made of others.
@@ -142,40 +235,50 @@ const Single = /*#__PURE__*/ Schema.Union([Consecutive, CountWindow, TimeWindow,
  * @category models
  * @since 0.1.0
  */
-export type Single = typeof Single.Type
+export type Single = Consecutive | CountWindow | TimeWindow | FailuresIn | SlowCalls
+
+const ruleOf = (policy: Single): machine.Rule =>
+  policy._tag === "Consecutive" ? { _tag: "Streak", failures: policy.failures } : policy.rule
 
 /**
  * Opens when any of its policies would; the first of them says why.
- */
-const AnyOf = /*#__PURE__*/ Schema.TaggedStruct("AnyOf", {
-  /** 1 to 8. */
-  policies: Schema.Array(Single).check(Schema.isMinLength(1), Schema.isMaxLength(8))
-})
-
-/**
+ *
  * @category schemas
  * @since 0.1.0
  */
-export const TripPolicy = /*#__PURE__*/ Schema.Union([...Single.members, AnyOf])
+export class AnyOf extends Schema.Class<AnyOf>("breakwater/CircuitBreaker/AnyOf")({
+  _tag: Schema.tag("AnyOf"),
+  /** 1 to 8. */
+  policies: Schema.Array(Single).check(Schema.isMinLength(1), Schema.isMaxLength(8))
+}) {
+  /** @internal */
+  compile(): machine.Windowed {
+    return machine.windowed(this.policies.map(ruleOf))
+  }
+}
+
+/**
+ * Any trip policy. JSON is decoded to one that is ready to decide.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const TripPolicy = Schema.Union([...SingleFromJson.members, Schema.Struct(AnyOf.fields)]).pipe(
+  Schema.decodeTo(
+    Schema.toType(Schema.Union([Consecutive, CountWindow, TimeWindow, FailuresIn, SlowCalls, AnyOf])),
+    SchemaTransformation.transformEffect({
+      decode: (fields): Effect.Effect<TripPolicy, SchemaIssue.Issue> =>
+        fields._tag === "AnyOf" ? AnyOf.makeEffect(fields) : singles[fields._tag].makeEffect(fields as never),
+      encode: (policy) => Effect.succeed(policy)
+    })
+  )
+)
 
 /**
  * @category models
  * @since 0.1.0
  */
-export type TripPolicy = typeof TripPolicy.Type
-
-/**
- * Opens after so many failures in a row, 5 by default. Throws `InvalidSettings`.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const consecutive = (failures?: number): typeof Consecutive.Type =>
-  Settings.make<typeof Consecutive.Type, { readonly failures?: number | undefined }>(Consecutive, {
-    settings: "CircuitBreaker.consecutive",
-    input: { failures },
-    durations: []
-  })
+export type TripPolicy = Single | AnyOf
 
 /**
  * Opens when a share of the latest calls failed. Throws `InvalidSettings`.
@@ -189,8 +292,8 @@ export const countWindow = (
     readonly rate?: number | undefined
     readonly minimumCalls?: number | undefined
   } = {}
-): typeof CountWindow.Type =>
-  Settings.make<typeof CountWindow.Type, typeof input>(CountWindow, {
+): CountWindow =>
+  Settings.make<CountWindow, typeof input>(CountWindow, {
     settings: "CircuitBreaker.countWindow",
     input,
     durations: []
@@ -210,8 +313,8 @@ export const timeWindow = (
     readonly rate?: number | undefined
     readonly minimumCalls?: number | undefined
   } = {}
-): typeof TimeWindow.Type =>
-  Settings.make<typeof TimeWindow.Type, typeof input>(TimeWindow, {
+): TimeWindow =>
+  Settings.make<TimeWindow, typeof input>(TimeWindow, {
     settings: "CircuitBreaker.timeWindow",
     input,
     durations: ["duration"]
@@ -225,8 +328,8 @@ export const timeWindow = (
  */
 export const failuresIn = (
   input: { readonly count?: number | undefined; readonly duration?: Duration.Input | undefined } = {}
-): typeof FailuresIn.Type =>
-  Settings.make<typeof FailuresIn.Type, typeof input>(FailuresIn, {
+): FailuresIn =>
+  Settings.make<FailuresIn, typeof input>(FailuresIn, {
     settings: "CircuitBreaker.failuresIn",
     input,
     durations: ["duration"]
@@ -248,7 +351,7 @@ export const slowCalls = (input: {
     | { readonly duration: Duration.Input; readonly buckets?: number | undefined }
     | undefined
   readonly minimumCalls?: number | undefined
-}): typeof SlowCalls.Type => {
+}): SlowCalls => {
   const { window } = input
   const spelled =
     window !== undefined && "duration" in window
@@ -258,7 +361,7 @@ export const slowCalls = (input: {
           durations: ["duration"]
         })
       : window
-  return Settings.make<typeof SlowCalls.Type, typeof input>(SlowCalls, {
+  return Settings.make<SlowCalls, typeof input>(SlowCalls, {
     settings: "CircuitBreaker.slowCalls",
     input: { ...input, window: spelled },
     durations: ["threshold"]
@@ -271,9 +374,28 @@ export const slowCalls = (input: {
  * @category constructors
  * @since 0.1.0
  */
-export const anyOf = (...policies: ReadonlyArray<TripPolicy>): typeof AnyOf.Type =>
-  Settings.make<typeof AnyOf.Type, { readonly policies: ReadonlyArray<Single> }>(AnyOf, {
+export const anyOf = (...policies: ReadonlyArray<TripPolicy>): AnyOf =>
+  Settings.make<AnyOf, { readonly policies: ReadonlyArray<Single> }>(AnyOf, {
     settings: "CircuitBreaker.anyOf",
     input: { policies: policies.flatMap((policy) => (policy._tag === "AnyOf" ? policy.policies : policy)) },
     durations: []
   })
+
+/**
+ * Settings with a field `tripPolicy`, as JSON and configuration write them.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const settingsFromJson = <Self, Fields extends Schema.Struct.Fields>(
+  settings: Schema.Class<Self, Schema.Struct<Fields>, {}>
+) =>
+  Schema.Struct({ ...settings.fields, tripPolicy: Schema.optionalKey(TripPolicy) }).pipe(
+    Schema.decodeTo(
+      Schema.toType(settings),
+      SchemaTransformation.transform({
+        decode: (fields): any => new settings(fields as never),
+        encode: (self): any => self
+      })
+    )
+  )

@@ -120,7 +120,7 @@ describe("trip policies", () => {
       const breaker = yield* make({ failureThreshold: 3 })
       yield* run(breaker, "sff")
       assert.deepStrictEqual((yield* snapshot(breaker)).window, [
-        { policy: { _tag: "Consecutive", failures: 3 }, calls: 2, counted: 2 }
+        { policy: CircuitBreaker.consecutive(3), calls: 2, counted: 2 }
       ])
     })
   )
@@ -472,9 +472,11 @@ describe("the settings of trip policies", () => {
     Effect.gen(function* () {
       for (const tripPolicy of policies) {
         const code = CircuitBreaker.settings({ tripPolicy, rampUp: "30 seconds", maxRetryAfter: "5 minutes" })
-        const json: unknown = JSON.parse(JSON.stringify(yield* Schema.encodeEffect(CircuitBreaker.Settings)(code)))
-        assert.isTrue(Equal.equals(yield* Schema.decodeUnknownEffect(CircuitBreaker.Settings)(json), code))
-        const config = yield* Config.schema(CircuitBreaker.Settings, "circuit").parse(
+        const json: unknown = JSON.parse(
+          JSON.stringify(yield* Schema.encodeEffect(CircuitBreaker.SettingsFromJson)(code))
+        )
+        assert.isTrue(Equal.equals(yield* Schema.decodeUnknownEffect(CircuitBreaker.SettingsFromJson)(json), code))
+        const config = yield* Config.schema(CircuitBreaker.SettingsFromJson, "circuit").parse(
           ConfigProvider.fromUnknown({ circuit: json })
         )
         assert.isTrue(Equal.equals(config, code))
@@ -486,17 +488,20 @@ describe("the settings of trip policies", () => {
     Effect.gen(function* () {
       const decode = (tripPolicy: unknown) =>
         Effect.map(
-          Schema.decodeUnknownEffect(CircuitBreaker.Settings)({ tripPolicy }),
+          Schema.decodeUnknownEffect(CircuitBreaker.SettingsFromJson)({ tripPolicy }),
           (settings) => settings.tripPolicy
         )
       const minute = Duration.minutes(1)
-      assert.deepStrictEqual(policies.slice(0, 5), [
-        { _tag: "Consecutive", failures: 5 },
-        { _tag: "CountWindow", size: 100, rate: 0.5 },
-        { _tag: "TimeWindow", duration: minute, buckets: 10, rate: 0.5 },
-        { _tag: "FailuresIn", count: 5, duration: minute },
-        { _tag: "SlowCalls", threshold: Duration.seconds(2), rate: 0.5, window: { duration: minute, buckets: 10 } }
-      ])
+      assert.deepStrictEqual<ReadonlyArray<object>>(
+        policies.slice(0, 5).map((policy) => Object.fromEntries(Object.entries(policy))),
+        [
+          { _tag: "Consecutive", failures: 5 },
+          { _tag: "CountWindow", size: 100, rate: 0.5 },
+          { _tag: "TimeWindow", duration: minute, buckets: 10, rate: 0.5 },
+          { _tag: "FailuresIn", count: 5, duration: minute },
+          { _tag: "SlowCalls", threshold: Duration.seconds(2), rate: 0.5, window: { duration: minute, buckets: 10 } }
+        ]
+      )
       for (const [_tag, more, i] of [
         ["Consecutive", {}, 0],
         ["CountWindow", {}, 1],
@@ -569,8 +574,8 @@ describe("the settings of trip policies", () => {
     ],
     [
       "a policy made by hand",
-      () => CircuitBreaker.settings({ tripPolicy: { _tag: "CountWindow", size: 5, rate: 2 } }),
-      "tripPolicy.rate"
+      () => CircuitBreaker.settings({ tripPolicy: { _tag: "CountWindow", size: 5, rate: 0.2 } as never }),
+      "tripPolicy"
     ],
     ["rampUp 0", () => CircuitBreaker.settings({ rampUp: 0 }), "rampUp"],
     ["maxRetryAfter 0", () => CircuitBreaker.settings({ maxRetryAfter: 0 }), "maxRetryAfter"]
@@ -584,6 +589,18 @@ describe("the settings of trip policies", () => {
     })
   }
 
+  it.effect("are read from JSON by settings that were not made for it, if they are failures in a row", () =>
+    Effect.gen(function* () {
+      const decode = Schema.decodeUnknownEffect(CircuitBreaker.Settings)
+      const code = CircuitBreaker.settings({ tripPolicy: CircuitBreaker.consecutive(3) })
+      const json = yield* Schema.encodeEffect(CircuitBreaker.Settings)(code)
+      assert.deepStrictEqual(json.tripPolicy, { _tag: "Consecutive", failures: 3 })
+      assert.isTrue(Equal.equals(yield* decode(json), code))
+      const error = yield* Effect.flip(decode({ tripPolicy: { _tag: "CountWindow" } }))
+      assert.include(String(error), "tripPolicy")
+    })
+  )
+
   it.effect("are refused in JSON too", () =>
     Effect.gen(function* () {
       for (const tripPolicy of [
@@ -595,7 +612,9 @@ describe("the settings of trip policies", () => {
         { _tag: "Sometimes" }
       ]) {
         assert.isTrue(
-          Exit.isFailure(yield* Effect.exit(Schema.decodeUnknownEffect(CircuitBreaker.Settings)({ tripPolicy })))
+          Exit.isFailure(
+            yield* Effect.exit(Schema.decodeUnknownEffect(CircuitBreaker.SettingsFromJson)({ tripPolicy }))
+          )
         )
       }
     })

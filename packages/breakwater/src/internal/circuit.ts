@@ -20,12 +20,10 @@ export interface More {
   readonly maxRetryAfterMillis: number
   /** Time from closing until every call is admitted. */
   readonly rampMillis: number
-  /** From how many milliseconds on a call is slow; `Infinity`: none is. */
-  readonly slowMillis: number
 }
 
 /** What the circuits that leave them alone share. @internal */
-export const plain: More = { maxRetryAfterMillis: 3_600_000, rampMillis: 0, slowMillis: Infinity }
+export const plain: More = { maxRetryAfterMillis: 3_600_000, rampMillis: 0 }
 
 /** @internal How often the circuit opened without staying closed in between, and for how long the last time. */
 export interface Backoff {

@@ -31,7 +31,6 @@ import type {
 } from "./circuit.ts"
 import { modes } from "./circuit.ts"
 import * as tripPolicy from "./tripPolicy.ts"
-import * as tripWindow from "./tripWindow.ts"
 
 const none: ReadonlyArray<Move> = []
 const freshBackoff: Backoff = { openings: 0, openMillis: 0 }
@@ -140,8 +139,11 @@ export const isRamping = ({ automatic }: Machine): boolean => automatic._tag ===
  *
  * @internal
  */
-export const immediate = ({ more }: Settings, { automatic, overrides }: Machine): Token | undefined =>
-  automatic._tag === "closed" && overrides === undefined && automatic.rampUntil === 0 && more.slowMillis === Infinity
+export const immediate = ({ tripPolicy }: Settings, { automatic, overrides }: Machine): Token | undefined =>
+  automatic._tag === "closed" &&
+  overrides === undefined &&
+  automatic.rampUntil === 0 &&
+  tripPolicy.slowMillis === Infinity
     ? automatic.token
     : undefined
 
@@ -238,9 +240,8 @@ export const advance = (settings: Settings, self: Machine, now: number): readonl
   const passed = passTime(settings, self, now)
   const [moves, next] = passed
   const { automatic } = next
-  const { tripPolicy: policy } = settings
-  if (automatic._tag !== "closed" || typeof automatic.window === "number" || policy._tag !== "Windowed") return passed
-  const tripped = tripWindow.tripsByAge(tripWindow.under(policy, automatic.window), now)
+  if (automatic._tag !== "closed") return passed
+  const tripped = settings.tripPolicy.tripsByAge(automatic.window, now)
   if (tripped === undefined) return passed
   const [opened, after] = open(settings, next, now, tripped.because, tripped.counted)
   return [[...moves, opened], after]
@@ -311,8 +312,11 @@ const admitByItself = (
         const retryAfterMillis = Math.min(automatic.rampUntil - now, automatic.backoff.openMillis)
         return [{ _tag: "Rejected", state: "closed", retryAfterMillis }, moves, next]
       }
-      if (settings.more.slowMillis === Infinity) return [{ _tag: "Admitted", token: automatic.token }, moves, next]
-      return watch(settings, next, automatic, now, moves)
+      const { started } = settings.tripPolicy
+      if (started === undefined) return [{ _tag: "Admitted", token: automatic.token }, moves, next]
+      const [start, window] = started(automatic.window, now)
+      const watching = window === automatic.window ? next : { ...next, automatic: { ...automatic, window } }
+      return [{ _tag: "Admitted", token: { ...automatic.token, start } }, moves, watching]
     }
     case "open": {
       if (now < automatic.until) {
@@ -352,20 +356,6 @@ const admitByItself = (
 
 const shareAt = ({ rampUntil, since }: Closed, now: number): number =>
   firstShare + ((1 - firstShare) * (now - since)) / (rampUntil - since)
-
-/** Admits a call whose age matters while it is in flight. */
-const watch = (
-  settings: Settings,
-  self: Machine,
-  automatic: Closed,
-  now: number,
-  moves: ReadonlyArray<Move>
-): Step<Admission> => {
-  const window = tripWindow.under(settings.tripPolicy as tripWindow.Windowed, automatic.window)
-  const token = { generation: automatic.generation, probe: 0, start: tripWindow.started(window, now) }
-  const watching = window === automatic.window ? self : { ...self, automatic: { ...automatic, window } }
-  return [{ _tag: "Admitted", token }, moves, watching]
-}
 
 /** Time until the next probe can be admitted: exact while open, an upper bound while half-open. @internal */
 export const untilProbe = (self: Machine, now: number): number => {
@@ -411,19 +401,20 @@ export const record = (
     case "closed": {
       const { tripPolicy: policy } = settings
       if (outcome === "Ignored") {
-        // Out of the window that counts it among the calls in flight, whatever the policy is by now.
-        if (typeof automatic.window !== "number") tripWindow.gone(automatic.window, token.start)
+        // Out of the window that counts it among the calls in flight.
+        tripPolicy.gone(automatic.window, token.start)
         return ["counted", moves, next]
       }
-      if (policy._tag === "Windowed") {
-        return look(settings, policy, next, automatic, now, token, outcome, retryAfterMillis, moves)
-      }
-      const window = tripPolicy.observe(policy, automatic.window, outcome === "Failure")
-      if (window === automatic.window) return ["counted", moves, next]
+      const failed = outcome === "Failure"
+      const window = policy.observe(automatic.window, now, failed, token.start)
+      if (window === automatic.window && !failed) return ["counted", moves, next]
       const observed: Machine = { ...next, automatic: { ...automatic, window } }
-      const because = relapseOr("failures", automatic, outcome)
-      if (because === "failures" && !tripPolicy.trips(policy, window)) return ["counted", moves, observed]
-      const [opened, after] = open(settings, observed, now, because, window, retryAfterMillis)
+      const tripped = policy.trips(window, now)
+      // A failure during the slow start says that the dependency is not well yet.
+      const because = failed && automatic.rampUntil > 0 ? "relapsed" : tripped?.because
+      if (because === undefined) return ["counted", moves, observed]
+      const counted = tripped?.counted ?? tripPolicy.counted(window, now)
+      const [opened, after] = open(settings, observed, now, because, counted, retryAfterMillis)
       return ["counted", [...moves, opened], after]
     }
     case "half_open": {
@@ -431,7 +422,7 @@ export const record = (
       if (ending === undefined) return ["stale", moves, next]
       const running = automatic.running.filter((probe) => probe !== ending)
       // A probe as slow as what opened the circuit shows that nothing has changed.
-      const isSlow = now - ending.since >= settings.more.slowMillis
+      const isSlow = now - ending.since >= settings.tripPolicy.slowMillis
       const succeeded = automatic.succeeded + (outcome === "Success" && !isSlow ? 1 : 0)
       const failed = automatic.failed + (outcome === "Failure" || (outcome === "Success" && isSlow) ? 1 : 0)
       const ended: Machine = { ...next, automatic: { ...automatic, running, succeeded, failed } }
@@ -453,36 +444,6 @@ export const record = (
       return ["counted", moves, ended]
     }
   }
-}
-
-/** A failure during the slow start says that the dependency is not well yet. */
-const relapseOr = <Because extends string>(
-  because: Because,
-  { rampUntil }: Closed,
-  outcome: "Success" | "Failure"
-): Because | "relapsed" => (rampUntil > 0 && outcome === "Failure" ? "relapsed" : because)
-
-/** Records an outcome in a window. */
-const look = (
-  settings: Settings,
-  policy: tripWindow.Windowed,
-  self: Machine,
-  automatic: Closed,
-  now: number,
-  { start }: Token,
-  outcome: "Success" | "Failure",
-  retryAfterMillis: number,
-  moves: ReadonlyArray<Move>
-): Step<Recorded> => {
-  const before = tripWindow.under(policy, automatic.window)
-  const window = tripWindow.observe(before, now, outcome === "Failure", start)
-  const observed: Machine = window === automatic.window ? self : { ...self, automatic: { ...automatic, window } }
-  const tripped = tripWindow.trips(window, now)
-  const because = relapseOr(tripped?.because ?? "none", automatic, outcome)
-  if (because === "none") return ["counted", moves, observed]
-  const counted = tripped?.counted ?? tripWindow.counted(window, now)
-  const [opened, after] = open(settings, observed, now, because, counted, retryAfterMillis)
-  return ["counted", [...moves, opened], after]
 }
 
 /** Lays an override over the states. One of the same mode gives way to it. @internal */

@@ -1,38 +1,78 @@
 /**
- * Decides when a closed circuit opens. Pure.
+ * Decides when a closed circuit opens. Pure, but for the calls in flight that a
+ * window may count.
  *
  * Failures in a row are one number, and the circuit that counts them needs no
- * clock. Every other policy looks at a window (`tripWindow.ts`). A window is
- * whatever a policy has to remember; it starts as `empty`.
+ * clock. Every other policy looks at a window (`tripWindow.ts`) and brings what
+ * it does along, so that nobody bundles it who names no such policy. A window
+ * is whatever a policy has to remember; it starts as `empty`.
  */
-import * as tripWindow from "./tripWindow.ts"
+import type { Start, Starts } from "./starts.ts"
 
-/** @internal */
-export type TripPolicy = Consecutive | tripWindow.Windowed
-
-/** @internal */
-export interface Consecutive {
-  readonly _tag: "Consecutive"
-  readonly failures: number
+/** A window that another policy began counts for nothing. @internal */
+export interface TripPolicy {
+  readonly _tag: "Consecutive" | "Windowed"
+  /** From how many milliseconds on a call is slow; `Infinity`: none is. */
+  readonly slowMillis: number
+  /** A call starts. `undefined`: nobody asks how old it is. */
+  readonly started: ((window: Window, now: number) => readonly [Start | undefined, Window]) | undefined
+  /** A call ended with an outcome. */
+  readonly observe: (window: Window, now: number, failed: boolean, start: Start | undefined) => Window
+  readonly trips: (window: Window, now: number) => Tripped | undefined
+  /** Whether calls in flight trip it. */
+  readonly tripsByAge: (window: Window, now: number) => Tripped | undefined
+  readonly figures: (window: Window, now: number) => ReadonlyArray<Figure>
 }
 
-/** Failures in a row, or a window. @internal */
-export type Window = number | tripWindow.Window
+/** What a window holds, for one rule. @internal */
+export interface Figure {
+  readonly calls: number
+  /** Calls that speak against the dependency: failed ones, or slow ones. */
+  readonly counted: number
+}
+
+/** @internal */
+export interface Tripped extends Figure {
+  readonly because: "failures" | "slow_calls"
+}
+
+/** Failures in a row, or what another policy remembers. @internal */
+export type Window =
+  | number
+  | {
+      /** Who began it. */
+      readonly policy: TripPolicy
+      /** Calls in flight, if it is about slow ones. */
+      readonly running: Starts | undefined
+    }
 
 /** @internal */
 export const empty: Window = 0
 
-/** A window that another policy began counts for nothing. @internal */
-export const observe = (_policy: Consecutive, window: Window, failed: boolean): number =>
-  failed ? (typeof window === "number" ? window + 1 : 1) : 0
+const inARow = (window: Window): number => (typeof window === "number" ? window : 0)
+
+const figureOf = (window: Window): Figure => ({ calls: inARow(window), counted: inARow(window) })
 
 /** @internal */
-export const trips = (policy: Consecutive, window: number): boolean => window >= policy.failures
+export const consecutive = (failures: number): TripPolicy => ({
+  _tag: "Consecutive",
+  slowMillis: Infinity,
+  started: undefined,
+  observe: (window, _now, failed) => (failed ? inARow(window) + 1 : 0),
+  trips: (window) => (inARow(window) >= failures ? { ...figureOf(window), because: "failures" } : undefined),
+  tripsByAge: () => undefined,
+  figures: (window) => [figureOf(window)]
+})
 
 /** What speaks against the dependency, as one number. @internal */
 export const counted = (window: Window, now: number): number =>
-  typeof window === "number" ? window : tripWindow.counted(window, now)
+  typeof window === "number" ? window : Math.max(...window.policy.figures(window, now).map(({ counted }) => counted))
 
 /** Whether nothing in it speaks against the dependency. @internal */
 export const isClean = (window: Window, now: number): boolean =>
-  typeof window === "number" ? window === 0 : tripWindow.isClean(window, now)
+  (typeof window === "number" || window.running === undefined || window.running.isEmpty) && counted(window, now) === 0
+
+/** A call ended without an outcome, whatever the policy is by now. @internal */
+export const gone = (window: Window, start: Start | undefined): void => {
+  if (typeof window !== "number" && start !== undefined && start.list === window.running) start.list.remove(start)
+}

@@ -12,6 +12,7 @@
  * is still in flight.
  */
 import { type Start, Starts } from "./starts.ts"
+import { type Figure, gone, type TripPolicy, type Tripped, type Window as Any } from "./tripPolicy.ts"
 
 /** @internal */
 export type Span =
@@ -35,8 +36,7 @@ export type Rule =
   | { readonly _tag: "FailuresIn"; readonly count: number; readonly millis: number }
 
 /** Trips when any of its rules does. @internal */
-export interface Windowed {
-  readonly _tag: "Windowed"
+export interface Windowed extends TripPolicy {
   readonly rules: ReadonlyArray<Rule>
 }
 
@@ -73,18 +73,6 @@ export interface Window {
   readonly running: Starts | undefined
 }
 
-/** What a window holds, for one rule. @internal */
-export interface Figure {
-  readonly calls: number
-  /** Calls that speak against the dependency: failed ones, or slow ones. */
-  readonly counted: number
-}
-
-/** @internal */
-export interface Tripped extends Figure {
-  readonly because: "failures" | "slow_calls"
-}
-
 const slowMillisOf = (rule: Rule): number | undefined => (rule._tag === "Rate" ? rule.slowMillis : undefined)
 
 const ring: Ring = { _tag: "Ring", words: [], next: 0, calls: 0, counted: 0 }
@@ -102,6 +90,28 @@ const fresh = (rule: Rule): Part => {
 }
 
 /** @internal */
+export const windowed = (rules: ReadonlyArray<Rule>): Windowed => {
+  const slowMillis = Math.min(...rules.map((rule) => slowMillisOf(rule) ?? Infinity))
+  const policy: Windowed = {
+    _tag: "Windowed",
+    rules,
+    slowMillis,
+    started:
+      slowMillis === Infinity
+        ? undefined
+        : (before, now) => {
+            const window = under(policy, before)
+            return [started(window, now), window]
+          },
+    observe: (window, now, failed, start) => observe(under(policy, window), now, failed, start),
+    trips: (window, now) => trips(under(policy, window), now),
+    tripsByAge: (window, now) => tripsByAge(under(policy, window), now),
+    figures: (window, now) => figures(under(policy, window), now)
+  }
+  return policy
+}
+
+/** @internal */
 export const make = (policy: Windowed): Window => {
   const limits = policy.rules.map(slowMillisOf)
   return {
@@ -111,11 +121,13 @@ export const make = (policy: Windowed): Window => {
   }
 }
 
-const isSame = (a: Windowed, b: Windowed): boolean => JSON.stringify(a) === JSON.stringify(b)
+const isSame = (a: Windowed, b: Windowed): boolean => JSON.stringify(a.rules) === JSON.stringify(b.rules)
+
+const isWindow = (window: Any): window is Window => typeof window !== "number"
 
 /** The window under a policy: another policy begins with an empty one. @internal */
-export const under = (policy: Windowed, window: Window | number): Window =>
-  typeof window === "number"
+export const under = (policy: Windowed, window: Any): Window =>
+  !isWindow(window)
     ? make(policy)
     : window.policy === policy
       ? window
@@ -205,11 +217,6 @@ const next = (rule: Rule, part: Part, now: number, failed: boolean, took: number
 /** A call starts. @internal */
 export const started = (window: Window, now: number): Start | undefined => window.running?.add(now)
 
-/** A call ended without an outcome. @internal */
-export const gone = (window: Window, start: Start | undefined): void => {
-  if (start !== undefined && start.list === window.running) start.list.remove(start)
-}
-
 /** A call ended with an outcome. @internal */
 export const observe = (window: Window, now: number, failed: boolean, start: Start | undefined): Window => {
   gone(window, start)
@@ -281,11 +288,3 @@ const firstOf = (window: Window, now: number, isAsked: (rule: Rule) => boolean):
   }
   return undefined
 }
-
-/** @internal */
-export const counted = (window: Window, now: number): number =>
-  Math.max(...figures(window, now).map(({ counted }) => counted))
-
-/** @internal */
-export const isClean = (window: Window, now: number): boolean =>
-  (window.running === undefined || window.running.isEmpty) && counted(window, now) === 0

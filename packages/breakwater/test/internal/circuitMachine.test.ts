@@ -2,9 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
 import * as circuit from "../../src/internal/circuit.ts"
 import * as machine from "../../src/internal/circuitMachine.ts"
+import { consecutive } from "../../src/internal/tripPolicy.ts"
+import { windowed } from "../../src/internal/tripWindow.ts"
 
 const settings: circuit.Settings = {
-  tripPolicy: { _tag: "Consecutive", failures: 2 },
+  tripPolicy: consecutive(2),
   openMillis: () => 500,
   probes: 1,
   successThreshold: 1,
@@ -123,7 +125,7 @@ describe("circuitMachine", () => {
   describe("closed", () => {
     it("opens when the threshold is reached, not before", () => {
       assert.deepStrictEqual(
-        play({ ...settings, tripPolicy: { _tag: "Consecutive", failures: 3 } }, [
+        play({ ...settings, tripPolicy: consecutive(3) }, [
           admit(0, "a"),
           failure(1, "a"),
           admit(2, "b"),
@@ -779,19 +781,16 @@ const planOf = (input: typeof plan.Type): Plan => ({
 const settingsOf = (plan: Plan): circuit.Settings => ({
   tripPolicy:
     plan.window === undefined
-      ? { _tag: "Consecutive", failures: plan.failures }
-      : {
-          _tag: "Windowed",
-          rules: [
-            {
-              _tag: "Rate",
-              slowMillis: undefined,
-              rate: 0.5,
-              minimumCalls: plan.window.minimumCalls,
-              span: { _tag: "Count", size: plan.window.size }
-            }
-          ]
-        },
+      ? consecutive(plan.failures)
+      : windowed([
+          {
+            _tag: "Rate",
+            slowMillis: undefined,
+            rate: 0.5,
+            minimumCalls: plan.window.minimumCalls,
+            span: { _tag: "Count", size: plan.window.size }
+          }
+        ]),
   openMillis: plan.openMillis,
   probes: plan.probes,
   successThreshold: plan.successThreshold,
@@ -1072,7 +1071,7 @@ describe("settings that change under a half-open circuit", () => {
   it("admits a probe when fewer are allowed than have already ended, so that it cannot hang", () => {
     const three = {
       ...settings,
-      tripPolicy: { _tag: "Consecutive" as const, failures: 1 },
+      tripPolicy: consecutive(1),
       probes: 3,
       successThreshold: 3
     }
@@ -1089,7 +1088,7 @@ describe("settings that change under a half-open circuit", () => {
   it("lapses a probe with a nearer deadline before an older one with a later deadline", () => {
     const two = {
       ...settings,
-      tripPolicy: { _tag: "Consecutive" as const, failures: 1 },
+      tripPolicy: consecutive(1),
       probes: 2,
       successThreshold: 2
     }

@@ -3,9 +3,10 @@ import { Arbitrary, Schema } from "effect"
 import * as circuit from "../../src/internal/circuit.ts"
 import * as machine from "../../src/internal/circuitMachine.ts"
 import * as memory from "../../src/internal/circuitMemory.ts"
+import { consecutive } from "../../src/internal/tripPolicy.ts"
 
 const settings: circuit.Settings = {
-  tripPolicy: { _tag: "Consecutive", failures: 1 },
+  tripPolicy: consecutive(1),
   openMillis: (opening) => 100 * opening,
   probes: 1,
   successThreshold: 1,

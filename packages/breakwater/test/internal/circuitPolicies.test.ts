@@ -3,10 +3,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
 import * as data from "../../src/internal/circuit.ts"
 import * as machine from "../../src/internal/circuitMachine.ts"
-import type { Rule } from "../../src/internal/tripWindow.ts"
+import { consecutive } from "../../src/internal/tripPolicy.ts"
+import { type Rule, windowed } from "../../src/internal/tripWindow.ts"
 
 const settings: data.Settings = {
-  tripPolicy: { _tag: "Consecutive", failures: 2 },
+  tripPolicy: consecutive(2),
   openMillis: () => 500,
   probes: 1,
   successThreshold: 1,
@@ -14,17 +15,7 @@ const settings: data.Settings = {
   more: data.plain
 }
 
-const windowed = (...rules: ReadonlyArray<Rule>): data.Settings => ({
-  ...settings,
-  tripPolicy: { _tag: "Windowed", rules },
-  more: {
-    ...data.plain,
-    slowMillis: Math.min(
-      Infinity,
-      ...rules.flatMap((rule) => (rule._tag === "Rate" && rule.slowMillis !== undefined ? [rule.slowMillis] : []))
-    )
-  }
-})
+const looking = (...rules: ReadonlyArray<Rule>): data.Settings => ({ ...settings, tripPolicy: windowed(rules) })
 
 const lastFour: Rule = {
   _tag: "Rate",
@@ -112,19 +103,19 @@ const story = (settings: data.Settings): Story => new Story(settings)
 
 describe("a circuit with a window", () => {
   it("opens when the share of failures reaches the limit, not before there are enough calls", () => {
-    assert.strictEqual(story(windowed(lastFour)).run("fff").look(), "closed")
-    assert.strictEqual(story(windowed(lastFour)).run("ffss").look(), "open")
-    assert.strictEqual(story(windowed(lastFour)).run("fsss").look(), "closed")
+    assert.strictEqual(story(looking(lastFour)).run("fff").look(), "closed")
+    assert.strictEqual(story(looking(lastFour)).run("ffss").look(), "open")
+    assert.strictEqual(story(looking(lastFour)).run("fsss").look(), "closed")
   })
 
   it("may be opened by a success, which makes the calls enough", () => {
-    const ended = story(windowed(lastFour)).run("ff").at(7)
+    const ended = story(looking(lastFour)).run("ff").at(7)
     ended.run("ss")
     assert.deepStrictEqual(ended.moves, ["7 closed Opened failures"])
   })
 
   it("counts nothing that was ignored", () => {
-    const circuit = story(windowed(lastFour)).run("fsf")
+    const circuit = story(looking(lastFour)).run("fsf")
     circuit.admit("a")
     assert.strictEqual(circuit.end("a", "Ignored"), "counted")
     assert.strictEqual(circuit.look(), "closed")
@@ -132,33 +123,33 @@ describe("a circuit with a window", () => {
   })
 
   it("begins with an empty window after it closed", () => {
-    const circuit = story(windowed(lastFour)).run("ffff").at(500).run("s")
+    const circuit = story(looking(lastFour)).run("ffff").at(500).run("s")
     assert.strictEqual(circuit.look(), "closed")
     assert.strictEqual(circuit.run("fff").look(), "closed")
     assert.strictEqual(circuit.run("f").look(), "open")
   })
 
   it("takes outcomes of calls that ran when it opened for stale", () => {
-    const circuit = story(windowed(lastFour))
+    const circuit = story(looking(lastFour))
     circuit.admit("late")
     circuit.run("ffff")
     assert.strictEqual(circuit.end("late", "Failure"), "stale")
   })
 
   it("starts to count anew when its settings get another policy, of whichever kind", () => {
-    const circuit = story(windowed(lastFour)).run("fff")
+    const circuit = story(looking(lastFour)).run("fff")
     circuit.settings = settings
     assert.strictEqual(circuit.run("f").look(), "closed")
     assert.strictEqual(circuit.run("f").look(), "open")
 
     const other = story(settings).run("f")
-    other.settings = windowed({ _tag: "Streak", failures: 2 })
+    other.settings = looking({ _tag: "Streak", failures: 2 })
     assert.strictEqual(other.run("f").look(), "closed")
     assert.strictEqual(other.run("f").look(), "open")
   })
 
   it("opens when any of several policies would", () => {
-    const any = windowed({ _tag: "Streak", failures: 3 }, { _tag: "FailuresIn", count: 2, millis: 10 })
+    const any = looking({ _tag: "Streak", failures: 3 }, { _tag: "FailuresIn", count: 2, millis: 10 })
     assert.strictEqual(story(any).run("fsf").look(), "open")
     assert.strictEqual(story(any).run("f").at(10).run("sf").look(), "closed")
     assert.strictEqual(story(any).run("f").at(10).run("f").at(20).run("f").look(), "open")
@@ -167,7 +158,7 @@ describe("a circuit with a window", () => {
 
 describe("a circuit that watches for slow calls", () => {
   it("opens when calls that ended were slow, well or not", () => {
-    const circuit = story(windowed(slow))
+    const circuit = story(looking(slow))
     circuit.admit("a")
     circuit.admit("b")
     circuit.at(49).end("a", "Success")
@@ -178,7 +169,7 @@ describe("a circuit that watches for slow calls", () => {
 
   it("opens while calls hang, as soon as anyone calls or looks", () => {
     const hanging = () => {
-      const circuit = story(windowed(slow))
+      const circuit = story(looking(slow))
       circuit.admit("a")
       circuit.admit("b")
       return circuit
@@ -192,7 +183,7 @@ describe("a circuit that watches for slow calls", () => {
   })
 
   it("counts a call that is ignored neither while it runs nor after", () => {
-    const circuit = story(windowed(slow))
+    const circuit = story(looking(slow))
     circuit.admit("a")
     circuit.admit("b")
     circuit.at(49).end("a", "Ignored")
@@ -204,7 +195,7 @@ describe("a circuit that watches for slow calls", () => {
 
   it("takes a probe that is as slow for failed", () => {
     const opened = () => {
-      const circuit = story(windowed(slow))
+      const circuit = story(looking(slow))
       circuit.admit("a")
       circuit.admit("b")
       circuit.at(50).look()
@@ -223,8 +214,8 @@ describe("a circuit that watches for slow calls", () => {
   })
 
   it("no longer minds calls in flight once its settings do not", () => {
-    for (const other of [settings, windowed(lastFour), windowed({ ...slow, minimumCalls: 3 })]) {
-      const circuit = story(windowed(slow))
+    for (const other of [settings, looking(lastFour), looking({ ...slow, minimumCalls: 3 })]) {
+      const circuit = story(looking(slow))
       circuit.admit("a")
       circuit.admit("b")
       circuit.settings = other
@@ -236,7 +227,7 @@ describe("a circuit that watches for slow calls", () => {
   })
 
   it("forgets what was in flight when an operator closes it", () => {
-    const circuit = story(windowed(slow))
+    const circuit = story(looking(slow))
     circuit.admit("a")
     circuit.admit("b")
     circuit.close()
@@ -336,7 +327,7 @@ describe("a slow start", () => {
   })
 
   it("opens at the first failure with a window too, and goes on at successes and what is ignored", () => {
-    const circuit = story({ ...windowed(lastFour), more: ramping.more })
+    const circuit = story({ ...looking(lastFour), more: ramping.more })
       .run("ffff")
       .at(500)
       .run("sss")
@@ -544,7 +535,7 @@ describe("an idle circuit", () => {
   })
 
   it("is at rest when nothing in its window speaks against the dependency", () => {
-    const timed = windowed({ ...lastFour, span: { _tag: "Time", millis: 100, buckets: 4 } })
+    const timed = looking({ ...lastFour, span: { _tag: "Time", millis: 100, buckets: 4 } })
     assert.isTrue(machine.isAtRest(story(timed).run("sss").self, 0))
     assert.isFalse(machine.isAtRest(story(timed).run("f").self, 99))
     assert.isTrue(machine.isAtRest(story(timed).run("f").self, 100))

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
+import * as tripPolicy from "../../src/internal/tripPolicy.ts"
 import * as window from "../../src/internal/tripWindow.ts"
 
 const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
@@ -16,7 +17,7 @@ const rate = (
 })
 const last = (size: number): window.Span => ({ _tag: "Count", size })
 const within = (millis: number, buckets: number): window.Span => ({ _tag: "Time", millis, buckets })
-const policy = (...rules: ReadonlyArray<window.Rule>): window.Windowed => ({ _tag: "Windowed", rules })
+const policy = (...rules: ReadonlyArray<window.Rule>): window.Windowed => window.windowed(rules)
 
 interface Outcome {
   readonly at: number
@@ -27,7 +28,7 @@ interface Outcome {
 const record = (
   policy: window.Windowed,
   outcomes: ReadonlyArray<Outcome>,
-  onStep: (figure: window.Figure, index: number, self: window.Window) => void
+  onStep: (figure: tripPolicy.Figure, index: number, self: window.Window) => void
 ): window.Window =>
   outcomes.reduce((self, { at, failed }, index) => {
     const next = window.observe(self, at, failed, undefined)
@@ -35,7 +36,7 @@ const record = (
     return next
   }, window.make(policy))
 
-const figureOf = (outcomes: ReadonlyArray<Outcome>): window.Figure => ({
+const figureOf = (outcomes: ReadonlyArray<Outcome>): tripPolicy.Figure => ({
   calls: outcomes.length,
   counted: outcomes.filter(({ failed }) => failed).length
 })
@@ -108,7 +109,7 @@ describe("tripWindow", () => {
         assert.strictEqual(window.trips(self, at) !== undefined, young(index + 1, at) >= count)
       })
       const end = (outcomes.at(-1)?.at ?? 0) + later
-      assert.strictEqual(window.counted(last, end), Math.min(young(outcomes.length, end), count))
+      assert.strictEqual(tripPolicy.counted(last, end), Math.min(young(outcomes.length, end), count))
     },
     { arbitrary: { runs: 10_000, size: 40 }, timeout: 60_000 }
   )
@@ -158,7 +159,7 @@ describe("tripWindow", () => {
         if (what === "start") running.push({ at: now, start: window.started(self, now) })
         else if (what !== "look" && running.length > 0) {
           const [{ at, start } = { at: 0, start: undefined }] = running.splice(call % running.length, 1)
-          if (what === "ignore") window.gone(self, start)
+          if (what === "ignore") tripPolicy.gone(self, start)
           else {
             self = window.observe(self, now, what === "fail", start)
             ended.push(now - at)
@@ -188,19 +189,19 @@ describe("tripWindow", () => {
     const start = window.started(slow, 0)
     assert.isUndefined(window.tripsByAge(slow, 99))
     assert.deepStrictEqual(window.tripsByAge(slow, 100), { calls: 1, counted: 1, because: "slow_calls" })
-    assert.strictEqual(window.counted(window.observe(slow, 100, false, start), 100), 1)
+    assert.strictEqual(tripPolicy.counted(window.observe(slow, 100, false, start), 100), 1)
 
     const timed = window.observe(window.make(policy(rate(within(100, 3)))), 0, true, undefined)
-    assert.strictEqual(window.counted(timed, 99.999), 1)
-    assert.strictEqual(window.counted(timed, 100), 0)
+    assert.strictEqual(tripPolicy.counted(timed, 99.999), 1)
+    assert.strictEqual(tripPolicy.counted(timed, 100), 0)
     const failures = window.observe(
       window.make(policy({ _tag: "FailuresIn", count: 2, millis: 100 })),
       0,
       true,
       undefined
     )
-    assert.strictEqual(window.counted(failures, 99.999), 1)
-    assert.strictEqual(window.counted(failures, 100), 0)
+    assert.strictEqual(tripPolicy.counted(failures, 99.999), 1)
+    assert.strictEqual(tripPolicy.counted(failures, 100), 0)
   })
 
   it("says by the first rule that trips why", () => {
@@ -214,20 +215,20 @@ describe("tripWindow", () => {
 
   it("goes on under a policy that says the same, and begins anew under another", () => {
     const failed = window.observe(window.make(policy(rate(last(5)))), 0, true, undefined)
-    assert.strictEqual(window.counted(window.under(policy(rate(last(5))), failed), 0), 1)
-    assert.strictEqual(window.counted(window.under(policy(rate(last(6))), failed), 0), 0)
-    assert.strictEqual(window.counted(window.under(policy(rate(last(5))), 3), 0), 0)
+    assert.strictEqual(tripPolicy.counted(window.under(policy(rate(last(5))), failed), 0), 1)
+    assert.strictEqual(tripPolicy.counted(window.under(policy(rate(last(6))), failed), 0), 0)
+    assert.strictEqual(tripPolicy.counted(window.under(policy(rate(last(5))), 3), 0), 0)
   })
 
   it("is clean when nothing in it speaks against the dependency, and nothing whose age matters is in flight", () => {
     const fresh = window.make(policy(rate(within(100, 2), { slowMillis: 10 })))
-    assert.isTrue(window.isClean(fresh, 0))
+    assert.isTrue(tripPolicy.isClean(fresh, 0))
     const start = window.started(fresh, 0)
-    assert.isFalse(window.isClean(fresh, 0))
+    assert.isFalse(tripPolicy.isClean(fresh, 0))
     const slow = window.observe(fresh, 10, false, start)
-    assert.isFalse(window.isClean(slow, 10))
-    assert.isTrue(window.isClean(slow, 110))
-    assert.isTrue(window.isClean(window.observe(fresh, 0, false, undefined), 0))
+    assert.isFalse(tripPolicy.isClean(slow, 10))
+    assert.isTrue(tripPolicy.isClean(slow, 110))
+    assert.isTrue(tripPolicy.isClean(window.observe(fresh, 0, false, undefined), 0))
   })
 
   it("does not mind a start of another list", () => {
@@ -235,6 +236,6 @@ describe("tripWindow", () => {
     const other = window.make(policy(rate(last(5), { slowMillis: 10 })))
     const start = window.started(one, 0)
     window.started(other, 0)
-    assert.strictEqual(window.counted(window.observe(other, 20, false, start), 20), 2)
+    assert.strictEqual(tripPolicy.counted(window.observe(other, 20, false, start), 20), 2)
   })
 })

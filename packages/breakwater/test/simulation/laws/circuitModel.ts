@@ -4,11 +4,11 @@
  */
 import type { CircuitBreaker } from "breakwater"
 import type { Outcome } from "./judgement.ts"
-import { slowMillisOf, TripModel } from "./tripModel.ts"
+import { slowMillisOf, TripModel, type TripPolicy } from "./tripModel.ts"
 
 /** The numbers that a call brings along, in milliseconds. */
 export interface CircuitSettings {
-  readonly tripPolicy: CircuitBreaker.TripPolicy
+  readonly tripPolicy: TripPolicy
   /** Open time of the n-th opening in a row. */
   readonly openMillis: (opening: number) => number
   readonly probes: number
@@ -67,7 +67,7 @@ export type Arrival =
 
 const count = <A>(all: ReadonlyArray<A>, is: (one: A) => boolean): number => all.filter(is).length
 
-const nothingYet: CircuitBreaker.TripPolicy = { _tag: "Consecutive", failures: Infinity }
+const nothingYet: TripPolicy = { _tag: "Consecutive", failures: Infinity }
 
 export class CircuitModel {
   phase: Phase

@@ -2,7 +2,13 @@
 import { Duration } from "effect"
 import type { CircuitBreaker } from "breakwater"
 
-type TripPolicy = CircuitBreaker.TripPolicy
+/** What a trip policy says, without what it does. */
+type Said<Policy> = Policy extends unknown ? Omit<Policy, "compile" | "rule" | "policies"> & SaidBy<Policy> : never
+type SaidBy<Policy> = Policy extends { readonly policies: ReadonlyArray<infer Each> }
+  ? { readonly policies: ReadonlyArray<Said<Each>> }
+  : unknown
+
+export type TripPolicy = Said<CircuitBreaker.TripPolicy>
 type Single = Exclude<TripPolicy, { readonly _tag: "AnyOf" }>
 
 /** A call that ended. */

@@ -66,7 +66,7 @@ export const circuitSettings = (
     probeTimeout,
     rampUp = 0,
     successThreshold = halfOpenMaxCalls,
-    tripPolicy = { _tag: "Consecutive", failures: failureThreshold }
+    tripPolicy = CircuitBreaker.consecutive(failureThreshold)
   }: CircuitBreaker.SettingsInput,
   grows: boolean
 ): CircuitSettings => ({
