@@ -71,6 +71,7 @@ import * as Strategy from "../Strategy.ts"
 import * as Wire from "../Wire.ts"
 import * as CustomConfig from "./CustomConfig.ts"
 import { nearest } from "./internal/nearest.ts"
+import * as Policies from "./Policies.ts"
 
 /**
  * A preset that can be chosen.
@@ -262,9 +263,13 @@ export type Figures = typeof Figures.Type
  * @since 0.1.0
  */
 export const figures = ({ overlay, preset }: Pick<Entry, "overlay" | "preset">): Figures => {
-  const byDefault = worstCase(Preset.strategyOf(preset, overlay, undefined).settings)
+  const byDefault = worstCase(Preset.strategyOf(preset, overlay, undefined, Policies.makers).settings)
   const operations = Object.keys({ ...preset.operationOverrides, ...overlay.operationOverrides }).map(
-    (operation) => [operation, worstCase(Preset.resolve(preset, overlay, operation).strategy.settings)] as const
+    (operation) =>
+      [
+        operation,
+        worstCase(Preset.resolve(preset, overlay, operation, undefined, Policies.makers).strategy.settings)
+      ] as const
   )
   const all = [byDefault, ...operations.map(([, figure]) => figure)]
   return {
