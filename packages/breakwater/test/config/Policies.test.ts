@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Duration, Effect, Exit, Fiber, Layer, Option } from "effect"
+import { ConfigProvider, type Duration, Effect, Exit, Fiber, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Bulkhead,
@@ -222,7 +222,7 @@ describe("policies of an overlay", () => {
       circuitBreakerWindow: "9 seconds",
       circuitBreakerMinimumCalls: 11
     })
-    assert.deepStrictEqual<object>(Policies.numbersOf(resolve(stated)), { ...stated })
+    assert.deepStrictEqual<object>(Policies.numbersOf(resolve(stated)), Object.assign({}, stated))
     assert.deepStrictEqual(Policies.numbersOf(resolve({})), {})
   })
 
@@ -382,7 +382,7 @@ describe("a share of failures of the configuration", () => {
       const inForce = Effect.map(configuration.current, ({ effective }) =>
         effective
           .filter(({ field }) => field.startsWith("circuit_breaker"))
-          .map(({ source, value }) => `${value} ${source}`)
+          .map(({ source, value }) => `${String(value)} ${source}`)
       )
       assert.deepStrictEqual(yield* inForce, [
         "4 CIRCUIT_BREAKER_FAILURE_THRESHOLD",
@@ -416,7 +416,7 @@ describe("the configuration in force", () => {
     Effect.gen(function* () {
       const inForce = Effect.gen(function* () {
         const { effective } = yield* (yield* Configuration.Configuration).current
-        return Object.fromEntries(effective.map(({ field, source, value }) => [field, `${value} ${source}`]))
+        return Object.fromEntries(effective.map(({ field, source, value }) => [field, `${String(value)} ${source}`]))
       })
       assert.deepInclude(yield* inForce, {
         bulkhead_max_concurrent: "5 RESILIENCE_CUSTOM_CONFIG",
