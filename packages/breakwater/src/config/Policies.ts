@@ -48,22 +48,23 @@
 import * as Duration from "effect/Duration"
 import * as Bulkhead from "../Bulkhead.ts"
 import * as CircuitBreaker from "../CircuitBreaker.ts"
-import { BoundedMap } from "../internal/boundedMap.ts"
 import type * as Preset from "../Preset.ts"
 import * as RateLimiter from "../RateLimiter.ts"
 import * as RetryBudget from "../RetryBudget.ts"
 import type * as Strategy from "../Strategy.ts"
 
-/** Settings by their numbers. An old one that is forgotten retunes once more, to the same numbers. */
-const known = /*#__PURE__*/ new BoundedMap<string, object>(256, () => true)
+/** Settings by their numbers, those used last at the end. One that is forgotten costs a change to the same numbers. */
+const known = new Map<string, object>()
+const mostKnown = 1_000
 
 const one = <S extends object>(kind: string, made: S): S => {
   const key = `${kind} ${JSON.stringify(made)}`
-  const same = known.get(key)
   // The kind is the class.
-  if (same !== undefined) return same as S
-  known.add(key, made, 0)
-  return made
+  const same = (known.get(key) as S | undefined) ?? made
+  known.delete(key)
+  known.set(key, same)
+  if (known.size > mostKnown) for (const oldest of [...known.keys()].slice(0, mostKnown / 10)) known.delete(oldest)
+  return same
 }
 
 /** Its fields with others over them. One that is `undefined` is not stated. */

@@ -5,6 +5,8 @@ import {
   Bulkhead,
   CircuitBreaker,
   Configuration,
+  CustomConfig,
+  Description,
   Errors,
   Policies,
   Preset,
@@ -13,6 +15,7 @@ import {
   RetryBudget,
   Settings,
   Strategy,
+  Validation,
   withOperation,
   withResilience
 } from "breakwater"
@@ -446,4 +449,88 @@ describe("the configuration in force", () => {
       assert.strictEqual((yield* operation("t")).bulkheads[0]?.limit, 2)
     }).pipe(Effect.provide(Configuration.layerCode.pipe(Layer.provideMerge(Resilience.layer()))))
   )
+})
+
+describe("every configuration that is valid", () => {
+  const mulberry32 = (seed: number) => () => {
+    seed = (seed + 0x6d2b79f5) | 0
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+
+  it("goes over every strategy, and then says what it stated (seed 12)", () => {
+    const random = mulberry32(12)
+    const { definitions } = CustomConfig.jsonSchema()
+    const { properties } = definitions["CustomConfigEncoded"] as unknown as {
+      readonly properties: Readonly<
+        Record<string, { readonly type: string; readonly minimum?: number; readonly maximum?: number }>
+      >
+    }
+    const numeric = Object.entries(properties).flatMap(([name, { maximum, minimum, type }]) =>
+      minimum === undefined || maximum === undefined ? [] : [{ name, minimum, maximum, type }]
+    )
+    const value = ({ maximum, minimum, type }: (typeof numeric)[number]): number => {
+      const at = random()
+      const between = at < 0.2 ? minimum : at > 0.8 ? maximum : minimum + random() * (maximum - minimum)
+      return type === "integer" ? Math.round(between) : between
+    }
+    const limits = (["gcra", "token-bucket", "sliding-log", "sliding-counter", "fixed-window"] as const).map(
+      (algorithm) => RateLimiter.settings({ algorithm, limit: 2, window: "1 milli" })
+    )
+    const strategies = [
+      ...Object.values(Strategy.builtIn),
+      Strategy.make("bare", { retry: false, circuitBreaker: false, timeout: false }),
+      ...limits.map((limit, at) =>
+        Strategy.make("limited", {
+          bulkhead: Bulkhead.settings(
+            at % 2 === 0 ? { maxQueue: 3, maxWait: "1 hour", order: "lifo" } : { perKey: true }
+          ),
+          admission: limit,
+          quota: limit,
+          retryBudget: RetryBudget.settings({ form: at % 2 === 0 ? "window" : "in_flight", dependency: "model" }),
+          circuitBreaker: {
+            tripPolicy: at % 2 === 0 ? CircuitBreaker.timeWindow({ minimumCalls: 3 }) : CircuitBreaker.countWindow()
+          }
+        })
+      )
+    ]
+    let made = 0
+    for (let run = 0; run < 1_000; run++) {
+      const json = Object.fromEntries(
+        numeric.filter(() => random() < 0.4).map((field) => [field.name, value(field)] as const)
+      )
+      const validation = Validation.validate({ retry_attempts: 3, ...json })
+      if (Option.isNone(validation.value)) {
+        assert.include(
+          validation.findings.map(({ code }) => code),
+          "exp_bounds",
+          JSON.stringify(json)
+        )
+        continue
+      }
+      const overlay = validation.value.value
+      for (const strategy of strategies) {
+        const settings = resolve(overlay, strategy)
+        Description.describe({ ...strategy, settings })
+        const numbers = Policies.numbersOf(settings)
+        for (const field of ["bulkheadMaxConcurrent", "admissionWindow", "quotaWindow", "retryBudgetRatio"] as const) {
+          if (numbers[field] === undefined || overlay[field] === undefined) continue
+          made++
+          assert.deepStrictEqual(numbers[field], overlay[field])
+        }
+        // A limit that is cut is one of the two kinds that have a most.
+        const { admission } = settings
+        if (admission && overlay.admissionLimit !== undefined && admission.limit !== overlay.admissionLimit) {
+          assert.include(["gcra", "sliding-log"], admission.algorithm)
+          assert.isBelow(admission.limit, overlay.admissionLimit)
+        }
+        // The same numbers again are the same policies.
+        const again = resolve(overlay, strategy)
+        for (const slot of ["bulkhead", "admission", "quota", "retryBudget"] as const)
+          assert.strictEqual(again[slot], settings[slot])
+      }
+    }
+    assert.isAbove(made, 1_000)
+  })
 })
