@@ -257,6 +257,7 @@ const words: rules.Words = {
   name: (field) => field,
   time: (time) => format(Duration.millis(time)),
   fit: (_field, value) => value,
+  minimumCalls: "minimumCalls",
   jittered: "full or another kind",
   or: () => ""
 }

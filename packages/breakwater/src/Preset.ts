@@ -14,6 +14,21 @@
  * the preset's numbers; an operation with a strategy of its own gets that
  * strategy's numbers; fields of an overlay go over both.
  *
+ * Fields of an overlay about bulkheads, rate limits, retry budgets and windows
+ * of circuits make policies. Whoever makes them is handed in, so that a program
+ * without such fields bundles none: `Configuration` does, and with
+ * `Resilience.layer` it is the option `makers`.
+ *
+ * | field | without the policy |
+ * | --- | --- |
+ * | `bulkheadMaxConcurrent`, `admissionLimit`, `quotaLimit`, `retryBudgetRatio`, `circuitBreakerFailureRate` | puts one on |
+ * | the others about them | waits for a strategy that has one |
+ *
+ * **Gotchas**
+ *
+ * A policy that an overlay puts on rejects with reasons of its own, which the
+ * types of a strategy from code do not list.
+ *
  * **Example** (What an operation gets)
  *
  * ```ts import.meta.vitest
@@ -27,6 +42,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
+import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as Retry from "./Retry.ts"
 import * as Settings_ from "./Settings.ts"
 import * as Strategy from "./Strategy.ts"
@@ -72,6 +88,9 @@ export class Preset extends Schema.Class<Preset>("breakwater/Preset")({
   environmentContexts: Schema.NonEmptyArray(Environment)
 }) {}
 
+const limit = /*#__PURE__*/ Settings_.count({ minimum: 1, maximum: 1_000_000 })
+const window = /*#__PURE__*/ Settings_.duration({ minimum: "100 millis", maximum: "1 day" })
+
 /**
  * Fields that go over the numbers of whatever strategy is in force.
  *
@@ -101,7 +120,31 @@ export class Overlay extends Schema.Class<Overlay>("breakwater/Preset/Overlay")(
   /** 1 to 10. */
   halfOpenMaxCalls: Schema.optionalKey(Settings_.count({ minimum: 1, maximum: 10 })),
   /** 0.1 to 600 seconds. */
-  attemptTimeout: Schema.optionalKey(Settings_.duration({ minimum: "100 millis", maximum: "600 seconds" }))
+  attemptTimeout: Schema.optionalKey(Settings_.duration({ minimum: "100 millis", maximum: "600 seconds" })),
+  /** Attempts that run at once, 1 to 10,000. Puts a bulkhead on strategies without one. */
+  bulkheadMaxConcurrent: Schema.optionalKey(Settings_.count({ minimum: 1, maximum: 10_000 })),
+  /** Attempts that wait for a place, 0 to 10,000. Without a longest wait, none. */
+  bulkheadMaxQueue: Schema.optionalKey(Settings_.count({ minimum: 0, maximum: 10_000 })),
+  /** Longest wait for a place, 0 to 60 seconds. Without a queue, none. */
+  bulkheadMaxWait: Schema.optionalKey(Settings_.duration({ minimum: 0, maximum: "60 seconds" })),
+  /** Calls in a window, 1 to 1,000,000. Puts a rate limit before the calls of strategies without one. */
+  admissionLimit: Schema.optionalKey(limit),
+  /** 0.1 to 86,400 seconds. */
+  admissionWindow: Schema.optionalKey(window),
+  /** Attempts in a window, 1 to 1,000,000. Puts a rate limit before the attempts of strategies without one. */
+  quotaLimit: Schema.optionalKey(limit),
+  /** 0.1 to 86,400 seconds. */
+  quotaWindow: Schema.optionalKey(window),
+  /** Retries for each call, 0.01 to 1. Puts a retry budget on strategies that retry without one. */
+  retryBudgetRatio: Schema.optionalKey(Settings_.number({ minimum: 0.01, maximum: 1 })),
+  /** Retries a second that are granted in any case, 0 to 100. */
+  retryBudgetMinPerSecond: Schema.optionalKey(Settings_.number({ minimum: 0, maximum: 100 })),
+  /** Share of failures in a time that opens a circuit, 0.01 to 1. Goes over failures in a row. */
+  circuitBreakerFailureRate: Schema.optionalKey(Settings_.number({ minimum: 0.01, maximum: 1 })),
+  /** The time that the share is of, 1 to 3,600 seconds. */
+  circuitBreakerWindow: Schema.optionalKey(Settings_.duration({ minimum: "1 second", maximum: "1 hour" })),
+  /** Calls there must be in it before a circuit opens, 1 to 10,000. */
+  circuitBreakerMinimumCalls: Schema.optionalKey(Settings_.count({ minimum: 1, maximum: 10_000 }))
 }) {}
 
 /**
@@ -124,6 +167,18 @@ export interface OverlayInput {
   readonly maxDelay?: Duration.Input | undefined
   readonly halfOpenMaxCalls?: number | undefined
   readonly attemptTimeout?: Duration.Input | undefined
+  readonly bulkheadMaxConcurrent?: number | undefined
+  readonly bulkheadMaxQueue?: number | undefined
+  readonly bulkheadMaxWait?: Duration.Input | undefined
+  readonly admissionLimit?: number | undefined
+  readonly admissionWindow?: Duration.Input | undefined
+  readonly quotaLimit?: number | undefined
+  readonly quotaWindow?: Duration.Input | undefined
+  readonly retryBudgetRatio?: number | undefined
+  readonly retryBudgetMinPerSecond?: number | undefined
+  readonly circuitBreakerFailureRate?: number | undefined
+  readonly circuitBreakerWindow?: Duration.Input | undefined
+  readonly circuitBreakerMinimumCalls?: number | undefined
 }
 
 /**
@@ -145,9 +200,59 @@ export const overlay = (input: OverlayInput | Overlay): Overlay =>
           "exponentialMax",
           "jitterMax",
           "maxDelay",
-          "attemptTimeout"
+          "attemptTimeout",
+          "bulkheadMaxWait",
+          "admissionWindow",
+          "quotaWindow",
+          "circuitBreakerWindow"
         ]
       })
+
+/**
+ * Makes the policies that an overlay speaks of. `from` are the settings of the
+ * strategy that it goes over.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Makers {
+  /** Settings that are equal have to be the same object: others retune what runs. */
+  readonly started: (
+    from: Strategy.Settings,
+    over: Overlay
+  ) => Pick<Strategy.Overrides, "admission" | "bulkhead" | "quota" | "retryBudget">
+  /** `undefined`: the strategy's own stays. */
+  readonly tripPolicy: (from: CircuitBreaker.Settings, over: Overlay) => CircuitBreaker.TripPolicy | undefined
+}
+
+const madeFields = [
+  "bulkheadMaxConcurrent",
+  "bulkheadMaxQueue",
+  "bulkheadMaxWait",
+  "admissionLimit",
+  "admissionWindow",
+  "quotaLimit",
+  "quotaWindow",
+  "retryBudgetRatio",
+  "retryBudgetMinPerSecond",
+  "circuitBreakerFailureRate",
+  "circuitBreakerWindow",
+  "circuitBreakerMinimumCalls"
+] as const satisfies ReadonlyArray<keyof Overlay>
+
+/**
+ * Throws `InvalidSettings` for the fields of an overlay that nobody makes
+ * policies of.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const checkMakers = (over: Overlay, makers: Makers | undefined): void => {
+  if (makers !== undefined) return
+  const rule = "expected makers for the policy; pass { makers: Policies.makers } or use Configuration.layer"
+  const findings = madeFields.flatMap((path) => (over[path] === undefined ? [] : [{ path, value: over[path], rule }]))
+  if (findings.length > 0) throw new Settings_.InvalidSettings({ settings: "Preset.Overlay", findings })
+}
 
 /**
  * A preset as code writes it.
@@ -284,7 +389,8 @@ export interface Resolved {
 
 /**
  * The strategy and the numbers that an operation gets. `own` is the strategy
- * that its code names.
+ * that its code names. Throws `InvalidSettings` for an overlay that needs
+ * `makers` and has none.
  *
  * @category accessors
  * @since 0.1.0
@@ -293,11 +399,12 @@ export const resolve = (
   preset: Preset,
   input: OverlayInput | Overlay,
   operation: string,
-  own?: Strategy.BuiltIn | Strategy.Strategy
+  own?: Strategy.BuiltIn | Strategy.Strategy,
+  makers?: Makers
 ): Resolved => {
   const over = overlay(input)
   const { chosen, source } = choose(preset, over, operation, own)
-  return { strategy: strategyOf(preset, over, chosen), source }
+  return { strategy: strategyOf(preset, over, chosen, makers), source }
 }
 
 /**
@@ -322,7 +429,8 @@ export const choose = (
 }
 
 /**
- * A chosen strategy with the numbers in force.
+ * A chosen strategy with the numbers in force. Throws `InvalidSettings` for an
+ * overlay that needs `makers` and has none.
  *
  * @category accessors
  * @since 0.1.0
@@ -330,7 +438,8 @@ export const choose = (
 export const strategyOf = (
   preset: Preset,
   over: Overlay,
-  chosen: Strategy.BuiltIn | Strategy.Strategy | undefined
+  chosen: Strategy.BuiltIn | Strategy.Strategy | undefined,
+  makers?: Makers
 ): Strategy.Strategy => {
   const strategy =
     chosen === undefined
@@ -338,7 +447,7 @@ export const strategyOf = (
       : typeof chosen === "string"
         ? Strategy.builtIn[chosen]
         : chosen
-  return Object.keys(over).length === 0 ? strategy : overlaid(strategy, over)
+  return Object.keys(over).length === 0 ? strategy : overlaid(strategy, over, makers)
 }
 
 /** Both vocabularies name the same operation. */
@@ -374,7 +483,8 @@ const base = (preset: Preset, name: Strategy.BuiltIn): Strategy.Strategy => {
 }
 
 /** A policy that the strategy leaves out stays out. */
-const overlaid = (strategy: Strategy.Strategy, over: Overlay): Strategy.Strategy => {
+const overlaid = (strategy: Strategy.Strategy, over: Overlay, makers: Makers | undefined): Strategy.Strategy => {
+  checkMakers(over, makers)
   const { circuitBreaker, retry, timeout } = strategy.settings
   return Strategy.make(strategy.name, {
     extends: strategy,
@@ -398,9 +508,11 @@ const overlaid = (strategy: Strategy.Strategy, over: Overlay): Strategy.Strategy
         successThreshold:
           over.halfOpenMaxCalls === undefined || circuitBreaker.successThreshold === undefined
             ? undefined
-            : Math.min(circuitBreaker.successThreshold, over.halfOpenMaxCalls)
+            : Math.min(circuitBreaker.successThreshold, over.halfOpenMaxCalls),
+        tripPolicy: makers?.tripPolicy(circuitBreaker, over)
       }),
-    timeout: timeout && stated({ attempt: over.attemptTimeout, total: over.maxDelay })
+    timeout: timeout && stated({ attempt: over.attemptTimeout, total: over.maxDelay }),
+    ...makers?.started(strategy.settings, over)
   })
 }
 

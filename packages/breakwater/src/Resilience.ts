@@ -77,6 +77,8 @@ import * as Tracing from "./Tracing.ts"
 export interface LayerOptions {
   /** Fields that go over the numbers of every strategy. */
   readonly overlay?: Preset.OverlayInput | Preset.Overlay | undefined
+  /** Who makes the policies that the overlay speaks of, if it does: `Policies.makers`. */
+  readonly makers?: Preset.Makers | undefined
   /** Operations to start at once, so that they can be seen before their first call. */
   readonly operations?: ReadonlyArray<Start> | undefined
   /** Operations kept at most, 1 to 1,000,000. Default 20,000. */
@@ -124,7 +126,11 @@ export class Resilience extends Context.Service<
     ) => Effect.Effect<A, E | ResilienceError, R>
     /** What decides the numbers, with the count of its changes. */
     readonly configuration: Effect.Effect<Configuration & { readonly version: number }>
-    /** Changes the configuration at once and returns its version. Calls that run go through with the old one. */
+    /**
+     * Changes the configuration at once and returns its version. Calls that run go
+     * through with the old one. Dies with `InvalidSettings`, and changes nothing,
+     * if the overlay needs `makers` and has none.
+     */
     readonly configure: (change: (current: Configuration) => Configuration) => Effect.Effect<number>
     /** Counts the strategies that were prepared. */
     readonly prepared: Effect.Effect<number>
@@ -159,7 +165,9 @@ export class Resilience extends Context.Service<
     preset: Preset.Preset = Preset.simple,
     options: LayerOptions = {}
   ): Layer.Layer<Resilience> => {
+    const { makers } = options
     const overlay = Preset.overlay(options.overlay ?? {})
+    Preset.checkMakers(overlay, makers)
     const { decisions, maxKeys, maxOperations } = bounds(options)
     return Layer.effectContext(
       Effect.gen(function* () {
@@ -167,7 +175,7 @@ export class Resilience extends Context.Service<
         const clock = yield* Clock.Clock
         const sink = outer === Context.get(Context.empty(), EventSink.ResilienceEvents) ? EventSink.make() : outer
         const running = new Running(
-          { preset, overlay, strategies: new Map(), isEnabled: true, retry: true, circuitBreaker: true },
+          { preset, overlay, makers, strategies: new Map(), isEnabled: true, retry: true, circuitBreaker: true },
           {
             events: sink,
             keeper: yield* CircuitBreaker.Keeper,

@@ -37,6 +37,8 @@ export interface Configuration {
   readonly preset: Preset.Preset
   /** Fields that go over the numbers of every strategy. */
   readonly overlay: Preset.Overlay
+  /** Who makes the policies that the overlay speaks of. It has to speak of none without. */
+  readonly makers?: Preset.Makers | undefined
   /** Strategies that an operator has set, by operation. They go over what the code names. */
   readonly strategies: ReadonlyMap<string, Strategy.BuiltIn>
   /** `false`: effects run as if they were not guarded. */
@@ -143,8 +145,9 @@ export class Running {
     return this.preparations
   }
 
-  /** Changes the configuration. Calls that run go through with the old one. */
+  /** Changes the configuration. Calls that run go through with the old one. Throws `InvalidSettings`, and changes nothing then. */
   configure(configuration: Configuration): void {
+    Preset.checkMakers(configuration.overlay, configuration.makers)
     this.current = configuration
     this.named = new Map()
     this.valued = new WeakMap()
@@ -275,8 +278,8 @@ export class Running {
     const known = typeof chosen === "object" ? this.valued.get(chosen) : this.named.get(chosen ?? "default")
     if (known !== undefined) return known
     this.preparations++
-    const { circuitBreaker, overlay, preset, retry } = this.current
-    const strategy = Preset.strategyOf(preset, overlay, chosen)
+    const { circuitBreaker, makers, overlay, preset, retry } = this.current
+    const strategy = Preset.strategyOf(preset, overlay, chosen, makers)
     const inForce: Strategy.Strategy = {
       ...strategy,
       settings: new Strategy.Settings({

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { readFileSync } from "node:fs"
-import { Description, Presets, Preset, Resilience, Retry, Strategy, withResilience } from "breakwater"
+import { Description, Policies, Presets, Preset, Resilience, Retry, Strategy, withResilience } from "breakwater"
 import * as Monotonic from "../src/Monotonic.ts"
 
 const seconds = Duration.toSeconds
@@ -273,7 +273,7 @@ describe("the worst case", () => {
 
   it("of a preset is that of its strategies", () => {
     for (const { overlay, preset } of Presets.builtIn) {
-      const { settings } = Preset.resolve(preset, overlay, "any").strategy
+      const { settings } = Preset.resolve(preset, overlay, "any", undefined, Policies.makers).strategy
       const { calls, latency } = Description.worstCaseOf(settings)
       assert.deepStrictEqual(Presets.worstCase(settings), { latency, amplification: calls })
     }

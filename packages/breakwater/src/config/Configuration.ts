@@ -55,6 +55,7 @@ import * as Settings from "../Settings.ts"
 import type * as Strategy from "../Strategy.ts"
 import * as Environment from "./Environment.ts"
 import * as Legacy from "./Legacy.ts"
+import * as Policies from "./Policies.ts"
 import * as Presets from "./Presets.ts"
 import * as Resolution from "./Resolution.ts"
 
@@ -316,7 +317,7 @@ const withStrategies = (
  * @category models
  * @since 0.1.0
  */
-export interface Options extends Omit<LayerOptions, "overlay"> {
+export interface Options extends Omit<LayerOptions, "overlay" | "makers"> {
   /** Presets of one's own, to choose by name wherever a built-in one can be. */
   readonly presets?: ReadonlyArray<Presets.Input | Preset.Preset> | undefined
 }
@@ -347,7 +348,7 @@ export const layer = ({ presets = [], ...options }: Options = {}): Layer.Layer<
       )
       return Layer.effect(Configuration, make(inputs, resolved, Resolution.read)).pipe(
         Layer.provideMerge(running),
-        Layer.provideMerge(Resilience.layer(preset, { ...options, overlay }))
+        Layer.provideMerge(Resilience.layer(preset, { ...options, overlay, makers: Policies.makers }))
       )
     })
   ).pipe(

@@ -6,7 +6,7 @@
  *
  * | preset | attempts | attempt, total | pauses | opens after | open for |
  * | --- | --- | --- | --- | --- | --- |
- * | `microsoft-standard` | 4 | 10 s, 30 s | 2 s to 8 s | 10 failures | 10 s |
+ * | `microsoft-standard` | 4 | 10 s, 30 s | 2 s to 8 s | 10 % | 10 s |
  * | `llm-interactive` | 2 | 15 s, 30 s | 0.5 s | 5 | 30 s |
  * | `llm-batch` | 6 | 120 s, 600 s | 4 s to 32 s | 10 | 60 s |
  * | `embedding` | 4 | 10 s, 60 s | 1 s to 4 s | 8 | 30 s |
@@ -15,14 +15,17 @@
  * These stand beside `simple`, `development` and `production`. A preset may
  * come with an overlay, for the numbers that a `Preset` does not have.
  *
- * `microsoft-standard` follows .NET's standard resilience handler. That one
- * opens at 10 % of at least 100 calls, for 5 s; here it is 10 failures in a
- * row, and 10 s, the shortest time that a preset can state.
+ * `microsoft-standard` follows .NET's standard resilience handler: it opens at
+ * 10 % of at least 100 attempts in 30 s, and lets 1,000 run at once. That one
+ * opens for 5 s; here it is 10 s, the shortest time that a preset can state, and
+ * the 1,000 are attempts, not calls.
  *
  * **Gotchas**
  *
  * - Names are compared without case. A key is in lower case.
  * - An overlay goes over every strategy, also over one that the code names.
+ * - An overlay that puts policies on, as `microsoft-standard` has it, needs
+ *   `Policies.makers` where it is handed to `Resilience.layer`.
  *
  * **Example** (Registering and finding presets)
  *
@@ -71,6 +74,7 @@ import * as Strategy from "../Strategy.ts"
 import * as Wire from "../Wire.ts"
 import * as CustomConfig from "./CustomConfig.ts"
 import { nearest } from "./internal/nearest.ts"
+import * as Policies from "./Policies.ts"
 
 /**
  * A preset that can be chosen.
@@ -121,7 +125,11 @@ export const builtIn: ReadonlyArray<Entry> = [
       maxDelay: "30 seconds",
       exponentialMultiplier: "2 seconds",
       exponentialMin: "2 seconds",
-      exponentialMax: "30 seconds"
+      exponentialMax: "30 seconds",
+      bulkheadMaxConcurrent: 1_000,
+      circuitBreakerFailureRate: 0.1,
+      circuitBreakerWindow: "30 seconds",
+      circuitBreakerMinimumCalls: 100
     }
   ),
   // Somebody waits, and leaves after half a minute.
@@ -262,9 +270,13 @@ export type Figures = typeof Figures.Type
  * @since 0.1.0
  */
 export const figures = ({ overlay, preset }: Pick<Entry, "overlay" | "preset">): Figures => {
-  const byDefault = worstCase(Preset.strategyOf(preset, overlay, undefined).settings)
+  const byDefault = worstCase(Preset.strategyOf(preset, overlay, undefined, Policies.makers).settings)
   const operations = Object.keys({ ...preset.operationOverrides, ...overlay.operationOverrides }).map(
-    (operation) => [operation, worstCase(Preset.resolve(preset, overlay, operation).strategy.settings)] as const
+    (operation) =>
+      [
+        operation,
+        worstCase(Preset.resolve(preset, overlay, operation, undefined, Policies.makers).strategy.settings)
+      ] as const
   )
   const all = [byDefault, ...operations.map(([, figure]) => figure)]
   return {

@@ -51,6 +51,7 @@ import type * as Strategy from "../Strategy.ts"
 import * as CustomConfig from "./CustomConfig.ts"
 import * as Environment from "./Environment.ts"
 import * as Legacy from "./Legacy.ts"
+import * as Policies from "./Policies.ts"
 import * as Presets from "./Presets.ts"
 import * as Validation from "./Validation.ts"
 
@@ -291,8 +292,22 @@ const merge = (overlays: ReadonlyArray<Preset.Overlay>): Preset.Overlay => {
     }
   }
   return new Preset.Overlay(
-    Object.assign({}, ...weakestFirst, Object.keys(operationOverrides).length === 0 ? {} : { operationOverrides })
+    Object.assign(
+      {},
+      ...weakestFirst.map((overlay, at) => ofWindow(overlay, weakestFirst.slice(at + 1))),
+      Object.keys(operationOverrides).length === 0 ? {} : { operationOverrides }
+    )
   )
+}
+
+/** Whoever states failures in a row means them, not the window that a weaker source puts in their place. */
+const ofWindow = (overlay: Preset.Overlay, stronger: ReadonlyArray<Preset.Overlay>): object => {
+  const statesRow = ({ circuitBreakerFailureRate, circuitBreakerThreshold }: Preset.Overlay): boolean =>
+    circuitBreakerThreshold !== undefined && circuitBreakerFailureRate === undefined
+  if (!stronger.some(statesRow)) return overlay
+  const { circuitBreakerFailureRate: _rate, circuitBreakerMinimumCalls: _calls, ...rest } = overlay
+  const { circuitBreakerWindow: _window, ...others } = rest
+  return others
 }
 
 const effectiveOf = (
@@ -303,8 +318,9 @@ const effectiveOf = (
   const numbers = numbersOf(preset, overlay)
   return Object.entries(CustomConfig.names).map(([name, field]) => {
     const key = name as keyof Preset.Overlay
-    const source = sources.find(({ overlay }) => overlay[key] !== undefined)
-    const value = numbers[key]
+    const source = overlay[key] === undefined ? undefined : sources.find(({ overlay }) => overlay[key] !== undefined)
+    // A number for a policy that the default strategy does not have is for those that do.
+    const value = numbers[key] ?? overlay[key]
     return {
       field,
       value: Duration.isDuration(value) ? Duration.toSeconds(value) : value,
@@ -318,7 +334,8 @@ const numbersOf = (
   preset: Preset.Preset,
   overlay: Preset.Overlay
 ): Readonly<Partial<Record<keyof Preset.Overlay, unknown>>> => {
-  const { circuitBreaker, retry, timeout } = Preset.strategyOf(preset, overlay, undefined).settings
+  const { settings } = Preset.strategyOf(preset, overlay, undefined, Policies.makers)
+  const { circuitBreaker, retry, timeout } = settings
   return {
     defaultStrategy: overlay.defaultStrategy ?? preset.defaultStrategy,
     operationOverrides: { ...preset.operationOverrides, ...overlay.operationOverrides },
@@ -335,7 +352,8 @@ const numbersOf = (
       recoveryTimeout: circuitBreaker.openDuration,
       halfOpenMaxCalls: circuitBreaker.halfOpenMaxCalls
     }),
-    ...(timeout && { maxDelay: timeout.total, attemptTimeout: timeout.attempt })
+    ...(timeout && { maxDelay: timeout.total, attemptTimeout: timeout.attempt }),
+    ...Policies.numbersOf(settings)
   }
 }
 
@@ -348,6 +366,7 @@ const numbersOf = (
 export const toConfiguration = ({ overlay, preset, strategies, toggles }: Resolved): Configuration => ({
   preset: preset.preset,
   overlay,
+  makers: Policies.makers,
   strategies,
   isEnabled: toggles.enabled,
   retry: toggles.retry,

@@ -61,6 +61,8 @@ export interface Words {
   readonly time: (time: number) => string
   /** The nearest value that the field accepts. */
   readonly fit: (field: Field, value: number) => number
+  /** The number of calls that a window has to hold. */
+  readonly minimumCalls: string
   /** The value that spreads pauses. */
   readonly jittered: string
   /** What else helps against a finding, after its suggestion. */
@@ -212,7 +214,7 @@ const lowThreshold: Rule = ({ trips = [] }, { name }) =>
         )
   )
 
-const oneCallOpens: Rule = ({ attempts, trips = [] }, { fit, name }) =>
+const oneCallOpens: Rule = ({ attempts, trips = [] }, { fit, minimumCalls, name }) =>
   trips.flatMap((trip) => {
     if (attempts === undefined) return nothing
     const says = (field: Field, stated: string, suggestion: string) =>
@@ -243,8 +245,8 @@ const oneCallOpens: Rule = ({ attempts, trips = [] }, { fit, name }) =>
           ? nothing
           : says(
               "circuitBreaker.tripPolicy",
-              `minimumCalls of the window is ${trip.minimumCalls}`,
-              `Set minimumCalls to ${attempts + 2} or more`
+              `${minimumCalls} of the window is ${trip.minimumCalls}`,
+              `Set ${minimumCalls} to ${attempts + 2} or more`
             )
       case "FailuresIn":
         return attempts < trip.count
@@ -255,7 +257,7 @@ const oneCallOpens: Rule = ({ attempts, trips = [] }, { fit, name }) =>
     }
   })
 
-const unreachableTrips: Rule = ({ allowed, attempt, trips = [] }, { name, time }) =>
+const unreachableTrips: Rule = ({ allowed, attempt, trips = [] }, { minimumCalls, name, time }) =>
   trips.flatMap((trip) => {
     if (trip._tag === "SlowCalls" && attempt !== undefined && trip.threshold > attempt) {
       return found(
@@ -274,8 +276,8 @@ const unreachableTrips: Rule = ({ allowed, attempt, trips = [] }, { name, time }
           "warning",
           "minimum_calls_unreachable",
           "circuitBreaker.tripPolicy",
-          `The quota lets ${most} attempts pass in the window of ${time(trip.duration)}, and minimumCalls is ${trip.minimumCalls}: the circuit cannot open`,
-          `Set minimumCalls to ${Math.max(1, most)} or less, or make the window longer`
+          `The quota lets ${most} attempts pass in the window of ${time(trip.duration)}, and ${minimumCalls} is ${trip.minimumCalls}: the circuit cannot open`,
+          `Set ${minimumCalls} to ${Math.max(1, most)} or less, or make the window longer`
         )
   })
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Duration, Effect, Fiber, Option, Ref, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Preset, Resilience, Retry, Strategy, withOperation } from "breakwater"
+import { Bulkhead, CircuitBreaker, Policies, Preset, Resilience, Retry, Strategy, withOperation } from "breakwater"
 import * as Presets from "../../src/config/Presets.ts"
 import * as backoff from "../../src/internal/backoff.ts"
 
@@ -315,7 +315,13 @@ describe("worstCase", () => {
 
   it("follows the numbers of .NET's standard handler", () => {
     const entry = Presets.builtIn.find(({ key }) => key === "microsoft-standard")!
-    const { retry, timeout } = Preset.resolve(entry.preset, entry.overlay, "call").strategy.settings
+    const { strategy } = Preset.resolve(entry.preset, entry.overlay, "call", undefined, Policies.makers)
+    const { bulkhead, circuitBreaker, retry, timeout } = strategy.settings
+    assert.deepStrictEqual(bulkhead, Bulkhead.settings({ maxConcurrent: 1_000 }))
+    assert.deepStrictEqual(
+      circuitBreaker && circuitBreaker.tripPolicy,
+      CircuitBreaker.timeWindow({ rate: 0.1, duration: "30 seconds", minimumCalls: 100 })
+    )
     assert.strictEqual(retry && retry.maxAttempts, 4)
     assert.strictEqual(timeout && seconds(timeout.attempt), 10)
     assert.strictEqual(timeout && seconds(timeout.total), 30)
@@ -370,7 +376,13 @@ describe("worstCase", () => {
     it.effect(`of ${entry.key} bounds the pauses of its schedule`, () =>
       Effect.gen(function* () {
         for (const operation of ["any", ...Object.keys(entry.preset.operationOverrides)]) {
-          const { settings } = Preset.resolve(entry.preset, entry.overlay, operation).strategy
+          const { settings } = Preset.resolve(
+            entry.preset,
+            entry.overlay,
+            operation,
+            undefined,
+            Policies.makers
+          ).strategy
           const { retry, timeout } = settings
           if (!retry || !timeout) throw new Error("a preset has both")
           const { amplification, latency } = Presets.worstCase(settings)
@@ -399,13 +411,19 @@ describe("worstCase", () => {
     it.effect(`of ${entry.key} bounds a call whose every attempt hangs`, () =>
       Effect.gen(function* () {
         for (const operation of ["any", ...Object.keys(entry.preset.operationOverrides)]) {
-          const { settings } = Preset.resolve(entry.preset, entry.overlay, operation).strategy
+          const { settings } = Preset.resolve(
+            entry.preset,
+            entry.overlay,
+            operation,
+            undefined,
+            Policies.makers
+          ).strategy
           const { amplification, latency } = Presets.worstCase(settings)
           const calls = yield* Ref.make(0)
           const fiber = yield* Ref.update(calls, (n) => n + 1).pipe(
             Effect.andThen(Effect.never),
             withOperation(operation),
-            Effect.provide(Resilience.layer(entry.preset, { overlay: entry.overlay })),
+            Effect.provide(Resilience.layer(entry.preset, { overlay: entry.overlay, makers: Policies.makers })),
             Effect.exit,
             Effect.forkChild({ startImmediately: true })
           )

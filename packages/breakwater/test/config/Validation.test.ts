@@ -83,6 +83,57 @@ describe("validate", () => {
       },
       ["info slow_attempts attempt_timeout"]
     ],
+    [{ bulkhead_max_concurrent: 10 }, []],
+    [{ bulkhead_max_concurrent: 10, bulkhead_max_queue: 5, bulkhead_max_wait: 1 }, []],
+    [{ bulkhead_max_concurrent: 10, bulkhead_max_queue: 0, bulkhead_max_wait: 0 }, []],
+    [{ bulkhead_max_concurrent: 10, bulkhead_max_queue: 5 }, ["warning queue_without_wait bulkhead_max_queue"]],
+    [{ bulkhead_max_concurrent: 10, bulkhead_max_wait: 5 }, ["warning wait_without_queue bulkhead_max_wait"]],
+    [
+      { bulkhead_max_queue: 5, bulkhead_max_wait: 0 },
+      [
+        "warning policy_not_put_on bulkhead_max_queue",
+        "warning policy_not_put_on bulkhead_max_wait",
+        "warning queue_without_wait bulkhead_max_queue"
+      ]
+    ],
+    [{ bulkhead_max_queue: 5 }, ["warning policy_not_put_on bulkhead_max_queue"]],
+    [
+      { bulkhead_max_concurrent: 10, bulkhead_max_queue: 5, bulkhead_max_wait: 20, max_delay_seconds: 20 },
+      ["warning wait_exceeds_total bulkhead_max_wait"]
+    ],
+    [{ bulkhead_max_concurrent: 0 }, ["error out_of_range bulkhead_max_concurrent"]],
+    [{ bulkhead_max_concurrent: 2.5 }, ["error invalid_type bulkhead_max_concurrent"]],
+    [{ admission_limit: 10, quota_limit: 10 }, []],
+    [
+      { admission_window: 1, quota_window: 1 },
+      ["warning policy_not_put_on admission_window", "warning policy_not_put_on quota_window"]
+    ],
+    [{ admission_limit: 100_000, admission_window: 0.1 }, []],
+    [{ quota_limit: 100_001, quota_window: 0.1 }, ["warning limit_above_pace quota_limit"]],
+    [{ retry_budget_ratio: 0.2, retry_attempts: 2 }, []],
+    [{ retry_budget_ratio: 0.2, retry_attempts: 1 }, ["warning budget_without_retries retry_budget_ratio"]],
+    [{ retry_budget_min_per_second: 0 }, ["warning policy_not_put_on retry_budget_min_per_second"]],
+    [{ circuit_breaker_failure_rate: 0.5, retry_attempts: 5 }, []],
+    [
+      { circuit_breaker_failure_rate: 0.5, circuit_breaker_threshold: 2 },
+      ["warning threshold_without_effect circuit_breaker_threshold"]
+    ],
+    [
+      { circuit_breaker_window_seconds: 60, circuit_breaker_minimum_calls: 10, circuit_breaker_threshold: 5 },
+      [
+        "warning policy_not_put_on circuit_breaker_window_seconds",
+        "warning policy_not_put_on circuit_breaker_minimum_calls"
+      ]
+    ],
+    [
+      { circuit_breaker_failure_rate: 0.5, circuit_breaker_minimum_calls: 3, retry_attempts: 3 },
+      ["warning retry_gt_threshold circuit_breaker_minimum_calls"]
+    ],
+    [
+      { circuit_breaker_failure_rate: 0.5, circuit_breaker_minimum_calls: 21, quota_limit: 10, quota_window: 60 },
+      ["warning minimum_calls_unreachable circuit_breaker_minimum_calls"]
+    ],
+    [{ circuit_breaker_failure_rate: 0.5, circuit_breaker_minimum_calls: 20, quota_limit: 10, quota_window: 60 }, []],
     [{ timeout_seconds: 30 }, ["error unknown_field timeout_seconds"]],
     [{ timeout_seconds: 30, retry_attempts: 15 }, ["error unknown_field timeout_seconds", range, many]],
     [[], ["error invalid_type"]],
@@ -130,6 +181,15 @@ describe("validate", () => {
     [{ circuit_breaker_threshold: 2 }, "Set circuit_breaker_threshold to 3 or more"],
     [{ attempt_timeout: 40, max_delay_seconds: 20.5 }, "Set attempt_timeout to 20.5 or less"],
     [{ retry_attempts: 4, jitter_enabled: false }, "Set jitter_enabled to true"],
+    [{ bulkhead_max_concurent: 9 }, 'Did you mean "bulkhead_max_concurrent"?'],
+    [{ bulkhead_max_concurrent: 10, bulkhead_max_queue: 5 }, "Set bulkhead_max_wait, for example to 1"],
+    [{ admission_window: 5 }, "Set admission_limit too, or leave admission_window out"],
+    [{ quota_limit: 100_001, quota_window: 0.1 }, "Set quota_limit to 100000 or less, or quota_window to more"],
+    [{ retry_budget_ratio: 2 }, "Set retry_budget_ratio to a number from 0.01 to 1, for example 1"],
+    [
+      { circuit_breaker_failure_rate: 0.5, circuit_breaker_minimum_calls: 3, retry_attempts: 3 },
+      "Set circuit_breaker_minimum_calls to 5 or more"
+    ],
     [{ exponential_min: 9, exponential_max: 6 }, "Set exponential_min to 3, or exponential_max to 18"]
   ]
   for (const [value, suggestion] of suggestions) {
@@ -197,8 +257,8 @@ describe("the bounds of each field", () => {
     typeof minimum === "number" && typeof maximum === "number" ? [{ name, minimum, maximum, type }] : []
   )
 
-  it("are those of ten numeric fields", () => {
-    assert.strictEqual(numeric.length, 10)
+  it("are those of all numeric fields", () => {
+    assert.strictEqual(numeric.length, 22)
   })
 
   for (const { maximum, minimum, name, type } of numeric) {
@@ -211,8 +271,8 @@ describe("the bounds of each field", () => {
       [step(maximum, -1), true],
       [step(minimum, -1), false],
       [step(maximum, 1), false],
-      [0, false],
-      [-minimum, false],
+      [0, minimum === 0],
+      [-1, false],
       ...(type === "integer" ? [[minimum + 0.5, false] as const] : [])
     ]
     for (const [value, isValid] of cases) {
@@ -718,7 +778,7 @@ describe("the answers of the admin API", () => {
         current_type: "number"
       }
     })
-    assert.strictEqual(json.allowed_fields.length, 13)
+    assert.strictEqual(json.allowed_fields.length, 25)
   })
 
   it("analyse nothing that cannot be read", () => {

@@ -176,6 +176,44 @@ describe("a change of the configuration", () => {
     })
   )
 
+  it.effect("puts policies on operations that run, shows their numbers, and takes them elsewhere", () =>
+    Effect.gen(function* () {
+      const { get, post } = yield* configured()
+      const custom = {
+        bulkhead_max_concurrent: 8,
+        bulkhead_max_queue: 4,
+        bulkhead_max_wait: 0.5,
+        admission_limit: 100,
+        admission_window: 60,
+        quota_limit: 10,
+        quota_window: 2.5,
+        retry_budget_ratio: 0.1,
+        retry_budget_min_per_second: 0,
+        circuit_breaker_failure_rate: 0.25,
+        circuit_breaker_window_seconds: 30,
+        circuit_breaker_minimum_calls: 20
+      }
+      const body = yield* post("/config/reload", { custom_config: custom })
+      yield* decodes(Shapes.ConfigurationReloaded, body)
+      assert.deepStrictEqual(body.current.custom_overrides, custom)
+      const { strategies } = yield* get("/strategies")
+      const found = yield* get("/config")
+      for (const [field, value] of Object.entries(custom)) {
+        assert.deepStrictEqual(numberOf(found, field), [value, "runtime"])
+        assert.deepStrictEqual(numberOf(strategies.critical, field), [value, "runtime"])
+      }
+      const { custom_config } = yield* get("/config/export")
+      assert.deepStrictEqual(custom_config, custom)
+
+      const without = yield* post("/config/reload", { custom_config: { admission_window: 60 } })
+      assert.deepInclude(without.diff, { field: "bulkhead_max_concurrent", from: 8, to: null })
+      assert.isTrue(without.warnings.some((warning: string) => warning.includes("stated without admission_limit")))
+      // It is for strategies that have a limit of their own.
+      assert.deepStrictEqual(without.current.custom_overrides, { admission_window: 60 })
+      assert.deepStrictEqual(numberOf(yield* get("/config"), "admission_limit"), [null, "preset simple"])
+    })
+  )
+
   it.effect("tried dry tells the difference and changes nothing", () =>
     Effect.gen(function* () {
       const app = yield* configured()

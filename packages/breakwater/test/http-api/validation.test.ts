@@ -152,7 +152,7 @@ describe("validation over HTTP", () => {
         current_value: 30,
         current_type: "integer"
       })
-      assert.lengthOf(report.allowed_fields, 13)
+      assert.lengthOf(report.allowed_fields, 25)
       yield* post(path, { configuration: "text" }, { status: 400 })
     })
   )

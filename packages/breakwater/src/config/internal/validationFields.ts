@@ -106,6 +106,14 @@ export const spelling = (letters = 12_000): Spelling => {
   }
 }
 
+/** A message has no room for all of them. */
+const mostNames = 10
+
+const inWords = (names: ReadonlyArray<string>): string =>
+  names.length <= mostNames
+    ? names.join(", ")
+    : `${names.slice(0, mostNames).join(", ")} and ${names.length - mostNames} more`
+
 /** The findings about what a schema refused: one for each place. @internal */
 export const explain = (
   faults: ReadonlyArray<Fault>,
@@ -113,11 +121,13 @@ export const explain = (
 ): ReadonlyArray<Finding.Finding> => {
   const places = new Set<string>()
   const findings: Array<Finding.Finding> = []
+  const names = [...options.fields.keys()]
+  const known = { names, inWords: inWords(names) }
   for (const fault of faults) {
     const path = fault.path.map(String).join(".")
     if (places.has(path)) continue
     places.add(path)
-    findings.push(Finding.make({ severity: "error", path, ...explained(fault, options) }))
+    findings.push(Finding.make({ severity: "error", path, ...explained(fault, { ...options, known }) }))
   }
   return findings
 }
@@ -132,10 +142,15 @@ interface Explained {
 
 const explained = (
   { message, path }: Fault,
-  { fields, json, spelling }: { readonly json: unknown; readonly fields: Fields; readonly spelling: Spelling }
+  options: {
+    readonly json: unknown
+    readonly fields: Fields
+    readonly spelling: Spelling
+    readonly known: { readonly names: ReadonlyArray<string>; readonly inWords: string }
+  }
 ): Explained => {
-  const known = [...fields.keys()]
-  const example = `for example {"${known[0]}": ...}`
+  const { fields, json, known, spelling } = options
+  const example = `for example {"${known.names[0]}": ...}`
   if (!isObject(json)) {
     return {
       code: "invalid_type",
@@ -149,17 +164,17 @@ const explained = (
       ? {
           code: "empty_configuration",
           message: "The configuration is empty; it has to state at least one field",
-          suggestion: `State at least one of ${known.join(", ")}`
+          suggestion: `State at least one of ${known.inWords}`
         }
       : { code: "invalid_value", message, suggestion: `Write an object, ${example}` }
   }
   const field = fields.get(name)
   if (field === undefined) {
-    const meant = spelling(name, known)
+    const meant = spelling(name, known.names)
     return {
       code: "unknown_field",
       message: `${Finding.quote(name)} is not a field of the configuration`,
-      suggestion: meant === undefined ? `Known fields: ${known.join(", ")}` : `Did you mean "${meant}"?`
+      suggestion: meant === undefined ? `Known fields: ${known.inWords}` : `Did you mean "${meant}"?`
     }
   }
   if (!Object.hasOwn(json, name)) {

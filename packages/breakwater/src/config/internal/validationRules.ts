@@ -41,7 +41,9 @@ const names: { readonly [F in Field]?: CustomConfig.Name } = {
   "timeout.attempt": "attempt_timeout",
   "timeout.total": "max_delay_seconds",
   "circuitBreaker.failureThreshold": "circuit_breaker_threshold",
-  "circuitBreaker.openDuration": "recovery_timeout"
+  "circuitBreaker.openDuration": "recovery_timeout",
+  "circuitBreaker.tripPolicy": "circuit_breaker_minimum_calls",
+  "bulkhead.maxWait": "bulkhead_max_wait"
 }
 
 const nameOf = (field: Field): string => names[field] ?? field
@@ -50,6 +52,7 @@ const wordsOf = (inRange: (name: string, value: number) => number): Words => ({
   name: nameOf,
   time: String,
   fit: (field, value) => inRange(nameOf(field), value),
+  minimumCalls: "circuit_breaker_minimum_calls",
   jittered: "true",
   or: (code) => (code === "many_retries" ? ", or use the preset production" : "")
 })
@@ -59,9 +62,34 @@ const warningOf = ({ code, field, message, severity, suggestion }: Found): Findi
 
 const maxAttempts = 10
 
+/** What policies have that are put on without these numbers. */
+const defaults = { window: 1, failureWindow: 60, minimumCalls: 10 } as const
+
+/** The share goes over failures in a row. */
+const tripsOf = (json: Json): Numbers["trips"] => {
+  const threshold = whole(json, "circuit_breaker_threshold")
+  if (number(json, "circuit_breaker_failure_rate") === undefined) {
+    return threshold === undefined ? undefined : [{ _tag: "Consecutive", failures: threshold }]
+  }
+  return [
+    {
+      _tag: "TimeWindow",
+      minimumCalls: whole(json, "circuit_breaker_minimum_calls") ?? defaults.minimumCalls,
+      duration: number(json, "circuit_breaker_window_seconds") ?? defaults.failureWindow
+    }
+  ]
+}
+
+/** Attempts that the quota lets pass at once and then within a time. */
+const allowedOf = (json: Json): Numbers["allowed"] => {
+  const limit = whole(json, "quota_limit")
+  const window = number(json, "quota_window") ?? defaults.window
+  return limit === undefined || limit < 1 || window <= 0 ? undefined : (duration) => limit + (limit * duration) / window
+}
+
 /** What a configuration states, in seconds. */
 const numbersOf = (json: Json): Numbers => {
-  const threshold = whole(json, "circuit_breaker_threshold")
+  const wait = number(json, "bulkhead_max_wait")
   const attempts = whole(json, "retry_attempts")
   const isJittered = json["jitter_enabled"]
   const jitter = isJittered === true ? "additive" : isJittered === false ? "none" : undefined
@@ -73,7 +101,12 @@ const numbersOf = (json: Json): Numbers => {
     attempt: number(json, "attempt_timeout"),
     total: number(json, "max_delay_seconds"),
     openDuration: number(json, "recovery_timeout"),
-    trips: threshold === undefined ? undefined : [{ _tag: "Consecutive", failures: threshold }],
+    trips: tripsOf(json),
+    allowed: allowedOf(json),
+    waits:
+      wait === undefined || wait <= 0 || number(json, "bulkhead_max_queue") === 0
+        ? undefined
+        : [["bulkhead.maxWait", wait]],
     jitter,
     // A lowest pause above the highest is an error of its own, and so are attempts
     // out of range: the pauses of millions of them are not to be added up.
@@ -122,12 +155,110 @@ export const common = (
     )
   }
 
-  const { oneCallOpens: _ofPresets, ...ofAll } = rules
-  const between = Object.values(ofAll).flatMap((rule) => rule(numbersOf(json), wordsOf(inRange)))
-  findings.push(...between.map(warningOf))
+  // Failures in a row are held against attempts in whole presets only.
+  const { oneCallOpens, ...ofAll } = rules
+  const numbers = numbersOf(json)
+  const isWindow = numbers.trips?.some(({ _tag }) => _tag === "TimeWindow") === true
+  const between = [...Object.values(ofAll), ...(isWindow ? [oneCallOpens] : [])]
+  findings.push(...between.flatMap((rule) => rule(numbers, wordsOf(inRange))).map(warningOf))
 
-  return [...findings, ...unknownOperations(json, options)]
+  return [...findings, ...ofPolicies(json), ...unknownOperations(json, options)]
 }
+
+/** Fields that refine a policy, by the field that puts it on. */
+const refinements = [
+  ["bulkhead_max_concurrent", "bulkhead", ["bulkhead_max_queue", "bulkhead_max_wait"]],
+  ["admission_limit", "admission limit", ["admission_window"]],
+  ["quota_limit", "quota", ["quota_window"]],
+  ["retry_budget_ratio", "retry budget", ["retry_budget_min_per_second"]],
+  ["circuit_breaker_failure_rate", "window", ["circuit_breaker_window_seconds", "circuit_breaker_minimum_calls"]]
+] as const satisfies ReadonlyArray<readonly [CustomConfig.Name, string, ReadonlyArray<CustomConfig.Name>]>
+
+/** What is stated and does nothing, or less than it says. */
+const ofPolicies = (json: Json): ReadonlyArray<Finding.Finding> => {
+  const findings: Array<Finding.Finding> = []
+  for (const [main, policy, refining] of refinements) {
+    if (number(json, main) !== undefined) continue
+    for (const name of refining) {
+      if (number(json, name) === undefined) continue
+      findings.push(
+        warning(
+          "policy_not_put_on",
+          name,
+          `${name} is stated without ${main}: strategies that have no ${policy} of their own get none`,
+          `Set ${main} too, or leave ${name} out`
+        )
+      )
+    }
+  }
+
+  const queue = number(json, "bulkhead_max_queue")
+  const wait = number(json, "bulkhead_max_wait")
+  // Without a number of places, the strategy may have the other half.
+  const isWhole = number(json, "bulkhead_max_concurrent") !== undefined
+  if (queue !== undefined && queue > 0 && (wait === 0 || (wait === undefined && isWhole))) {
+    findings.push(
+      warning(
+        "queue_without_wait",
+        "bulkhead_max_queue",
+        `bulkhead_max_queue is ${queue} and bulkhead_max_wait is ${wait ?? "not stated"}: nothing may wait, so there is no queue`,
+        "Set bulkhead_max_wait, for example to 1"
+      )
+    )
+  }
+  if (wait !== undefined && wait > 0 && (queue === 0 || (queue === undefined && isWhole))) {
+    findings.push(
+      warning(
+        "wait_without_queue",
+        "bulkhead_max_wait",
+        `bulkhead_max_wait is ${wait} and bulkhead_max_queue is ${queue ?? "not stated"}: there is no queue to wait in`,
+        "Set bulkhead_max_queue, for example to 10"
+      )
+    )
+  }
+
+  for (const slot of ["admission", "quota"] as const) {
+    const limit = number(json, `${slot}_limit`)
+    const window = number(json, `${slot}_window`) ?? defaults.window
+    const most = Math.floor(mostPerSecond * window)
+    if (limit === undefined || most < 1 || limit <= most) continue
+    findings.push(
+      warning(
+        "limit_above_pace",
+        `${slot}_limit`,
+        `${slot}_limit is ${limit} in ${window} seconds: more than ${mostPerSecond} a second cannot be told apart, so ${most} pass`,
+        `Set ${slot}_limit to ${most} or less, or ${slot}_window to more`
+      )
+    )
+  }
+
+  if (number(json, "retry_budget_ratio") !== undefined && json["retry_attempts"] === 1) {
+    findings.push(
+      warning(
+        "budget_without_retries",
+        "retry_budget_ratio",
+        "retry_attempts is 1: there are no retries that retry_budget_ratio could limit",
+        "Leave retry_budget_ratio out, or set retry_attempts to 2 or more"
+      )
+    )
+  }
+
+  const threshold = number(json, "circuit_breaker_threshold")
+  if (threshold !== undefined && number(json, "circuit_breaker_failure_rate") !== undefined) {
+    findings.push(
+      warning(
+        "threshold_without_effect",
+        "circuit_breaker_threshold",
+        `circuit_breaker_threshold is ${threshold} and does nothing beside circuit_breaker_failure_rate, which takes its place`,
+        "Leave one of the two out"
+      )
+    )
+  }
+  return findings
+}
+
+/** As a rate limit paces its units. */
+const mostPerSecond = 1_000_000
 
 const unknownOperations = (
   json: Json,

@@ -10,6 +10,7 @@ import * as CustomConfig from "../../config/CustomConfig.ts"
 import * as Environment from "../../config/Environment.ts"
 import * as Finding from "../../config/Finding.ts"
 import * as Legacy from "../../config/Legacy.ts"
+import * as Policies from "../../config/Policies.ts"
 import type * as Resolution from "../../config/Resolution.ts"
 import type * as Validation from "../../config/Validation.ts"
 import type * as Operation from "../../Operation.ts"
@@ -64,12 +65,12 @@ const configOf = (
 }
 
 const defaultConfig = (current: Resolution.Resolved): Shapes.ResilienceConfig => {
-  const { name, settings } = Preset.strategyOf(current.preset.preset, current.overlay, undefined)
+  const { name, settings } = Preset.strategyOf(current.preset.preset, current.overlay, undefined, Policies.makers)
   return configOf(name, settings, current)
 }
 
 const namedSettings = ({ overlay, preset }: Resolution.Resolved, name: Strategy.BuiltIn): Strategy.Settings =>
-  Preset.strategyOf(preset.preset, overlay, name).settings
+  Preset.strategyOf(preset.preset, overlay, name, Policies.makers).settings
 
 const effectiveOf = ({ effective }: Resolution.Resolved): ReadonlyArray<Shapes.Effective> =>
   effective.map(({ field, source, value }) => ({ field, value: json(value), source }))
@@ -192,35 +193,38 @@ export const document = (configuration: Current, exportedAt: DateTime.Utc): Shap
 const inSeconds = (duration: Duration.Duration): number => Duration.toSeconds(duration)
 
 /** The numbers of a strategy by the fields of a custom configuration. */
-const numbersOf = ({
-  circuitBreaker,
-  retry,
-  timeout
-}: Strategy.Settings): ReadonlyArray<readonly [keyof Preset.Overlay, Schema.Json]> => [
-  ...(retry
-    ? ([
-        ["retryAttempts", retry.maxAttempts],
-        ["exponentialMultiplier", inSeconds(retry.base)],
-        ["exponentialMin", inSeconds(retry.minDelay)],
-        ["exponentialMax", inSeconds(retry.maxDelay)],
-        ["jitterEnabled", retry.jitter !== "none"],
-        ["jitterMax", inSeconds(retry.jitterMax)]
-      ] as const)
-    : []),
-  ...(circuitBreaker
-    ? ([
-        ["circuitBreakerThreshold", circuitBreaker.failureThreshold],
-        ["recoveryTimeout", inSeconds(circuitBreaker.openDuration)],
-        ["halfOpenMaxCalls", circuitBreaker.halfOpenMaxCalls]
-      ] as const)
-    : []),
-  ...(timeout
-    ? ([
-        ["maxDelay", inSeconds(timeout.total)],
-        ["attemptTimeout", inSeconds(timeout.attempt)]
-      ] as const)
-    : [])
-]
+const numbersOf = (settings: Strategy.Settings): ReadonlyArray<readonly [keyof Preset.Overlay, Schema.Json]> => {
+  const { circuitBreaker, retry, timeout } = settings
+  return [
+    ...(retry
+      ? ([
+          ["retryAttempts", retry.maxAttempts],
+          ["exponentialMultiplier", inSeconds(retry.base)],
+          ["exponentialMin", inSeconds(retry.minDelay)],
+          ["exponentialMax", inSeconds(retry.maxDelay)],
+          ["jitterEnabled", retry.jitter !== "none"],
+          ["jitterMax", inSeconds(retry.jitterMax)]
+        ] as const)
+      : []),
+    ...(circuitBreaker
+      ? ([
+          ["circuitBreakerThreshold", circuitBreaker.failureThreshold],
+          ["recoveryTimeout", inSeconds(circuitBreaker.openDuration)],
+          ["halfOpenMaxCalls", circuitBreaker.halfOpenMaxCalls]
+        ] as const)
+      : []),
+    ...(timeout
+      ? ([
+          ["maxDelay", inSeconds(timeout.total)],
+          ["attemptTimeout", inSeconds(timeout.attempt)]
+        ] as const)
+      : []),
+    ...Object.entries(Policies.numbersOf(settings)).map(
+      ([field, value]) =>
+        [field as keyof Preset.Overlay, Duration.isDuration(value) ? inSeconds(value) : value] as const
+    )
+  ]
+}
 
 const defaultStrategyOf = ({ overlay, preset }: Resolution.Resolved): Strategy.BuiltIn =>
   overlay.defaultStrategy ?? preset.preset.defaultStrategy
