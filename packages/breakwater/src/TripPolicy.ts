@@ -160,7 +160,7 @@ const Time = Schema.Struct({
  * @category schemas
  * @since 0.1.0
  */
-export const Window = Schema.Union([
+const Window = Schema.Union([
   Schema.Struct({
     /** 1 to 10,000. */
     size: Settings.count({ minimum: 1, maximum: 10_000 })

@@ -338,6 +338,18 @@ describe("a slow start", () => {
     assert.strictEqual(circuit.moves.at(-1), "500 closed Opened relapsed")
   })
 
+  it("opens at a failure that no rule counts, because the call was quick", () => {
+    const circuit = story({ ...looking(slow), more: ramping.more })
+    circuit.admit("a")
+    circuit.admit("b")
+    circuit.at(60).end("a", "Success")
+    circuit.end("b", "Success")
+    circuit.at(600).run("s").at(1_000).run("ssss")
+    assert.strictEqual(circuit.look(), "closed")
+    circuit.run("f")
+    assert.strictEqual(circuit.moves.at(-1), "1000 closed Opened relapsed")
+  })
+
   it("is no rest and needs the clock until it is over", () => {
     const { self } = closedAt500()
     assert.isFalse(machine.isTimeless(ramping, self))
