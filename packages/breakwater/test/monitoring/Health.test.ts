@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, DateTime, Effect, Layer, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
+import * as CircuitBreaker from "../../src/CircuitBreaker.ts"
 import * as Configuration from "../../src/config/Configuration.ts"
 import * as Health from "../../src/monitoring/Health.ts"
 import * as Preset from "../../src/Preset.ts"
@@ -103,9 +104,9 @@ describe("health", () => {
       const resilience = yield* Resilience
       yield* succeed("pay", "eu")
       const circuit = Option.getOrThrow(yield* resilience.circuit("pay:eu"))
-      yield* circuit.isolate({ reason: "maintenance", expiresIn: "1 minute" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "maintenance", expiresIn: "1 minute" })
       assert.deepStrictEqual((yield* health).details.openCircuitBreakers, ["pay:eu"])
-      yield* circuit.close
+      yield* CircuitBreaker.close(circuit)
       yield* fail("pay", "eu")
       yield* TestClock.adjust("30 seconds")
       yield* Effect.forkChild(Effect.never.pipe(withResilience(Fragile, { operation: "pay", key: "eu" })), {
@@ -419,13 +420,13 @@ describe("the check of", () => {
       yield* succeed("pay")
       yield* succeed("mail")
       const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("pay"))
-      yield* circuit.isolate({ reason: "maintenance", actor: "ada" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "maintenance", actor: "ada" })
       assert.strictEqual((yield* check("isolations_short")).detail, "1 of 2 circuits are isolated, none for 1h")
       yield* TestClock.adjust("65 minutes")
       const { detail, ok } = yield* check("isolations_short")
       assert.isFalse(ok)
       assert.strictEqual(detail, '1 of 2 circuits are isolated for 1h or more: pay (1h 5m, by ada: "maintenance")')
-      yield* circuit.close
+      yield* CircuitBreaker.close(circuit)
       assert.isTrue(yield* isOk("isolations_short"))
     }).pipe(Effect.provide(running()))
   )

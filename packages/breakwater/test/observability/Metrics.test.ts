@@ -3,6 +3,7 @@ import { Context, Effect, Exit, Fiber, Layer, Metric, Option, Stream } from "eff
 import { HttpRouter, HttpServer } from "effect/http"
 import { OtlpExporter, PrometheusMetrics } from "effect/observability"
 import { TestClock } from "effect/testing"
+import * as CircuitBreaker from "../../src/CircuitBreaker.ts"
 import { Metrics } from "../../src/observability/index.ts"
 import * as Preset from "../../src/Preset.ts"
 import { type LayerOptions, Resilience, withResilience } from "../../src/Resilience.ts"
@@ -260,7 +261,7 @@ describe("Metrics", () => {
       yield* Fiber.join(probe)
       assert.deepStrictEqual(yield* states, worst("closed"))
       const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("read:well"))
-      yield* circuit.isolate({ reason: "drill" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "drill" })
       assert.deepStrictEqual(yield* states, worst("isolated"))
     }).pipe(Effect.provide(live()))
   )
