@@ -337,14 +337,6 @@ export interface OverrideOptions {
   readonly expiresIn?: Duration.Input | undefined
 }
 
-const OverrideTimes = /*#__PURE__*/ Schema.Struct({
-  expiresIn: Schema.optionalKey(Settings_.duration({ minimum: "1 milli", maximum: "30 days" }))
-})
-
-const TripTimes = /*#__PURE__*/ Schema.Struct({
-  openFor: Schema.optionalKey(Settings_.duration({ minimum: "1 milli", maximum: "1 day" }))
-})
-
 /**
  * What an operator says when opening a circuit.
  *
@@ -422,7 +414,8 @@ export class Circuit {
   readonly key: string | undefined
   private readonly shared: Shared
   private readonly cell: Ref.Ref<circuit.Machine>["ref"]
-  private lastFailureTime: number | undefined = undefined
+  /** @internal */
+  lastFailureTime: number | undefined = undefined
   private admitted = 0
   private rejected = 0
   private succeeded = 0
@@ -636,65 +629,6 @@ export class Circuit {
     }
   }
 
-  /** Holds the circuit open, whatever its state. Throws `InvalidSettings`. */
-  isolate(options: OverrideOptions): Effect.Effect<void> {
-    return this.override("isolated", options)
-  }
-
-  /** Admits every call and counts none of them in the circuit. Throws `InvalidSettings`. */
-  disable(options: OverrideOptions): Effect.Effect<void> {
-    return this.override("disabled", options)
-  }
-
-  /** Refuses nothing, and lets the circuit move as if it did. Throws `InvalidSettings`. */
-  metricsOnly(options: OverrideOptions): Effect.Effect<void> {
-    return this.override("metrics_only", options)
-  }
-
-  private override(mode: Mode, { actor, expiresIn, reason }: OverrideOptions): Effect.Effect<void> {
-    const times = Settings_.make<typeof OverrideTimes.Type, Pick<OverrideOptions, "expiresIn">>(OverrideTimes, {
-      settings: "Circuit",
-      input: { expiresIn },
-      durations: ["expiresIn"]
-    })
-    const millis = times.expiresIn === undefined ? Infinity : Duration.toMillis(times.expiresIn)
-    return this.command((settings, self, now) =>
-      machine.override(settings, self, now, { mode, reason, actor, until: now + millis })
-    )
-  }
-
-  /** Ends an override before its time; what the circuit does by itself goes on. */
-  release(mode: Mode): Effect.Effect<void> {
-    return this.command((settings, self, now) => machine.release(settings, self, now, mode))
-  }
-
-  /**
-   * Opens the circuit, or opens it anew. It probes after the open time, as
-   * always. Overrides stay. Throws `InvalidSettings`.
-   */
-  trip({ openFor }: TripOptions = {}): Effect.Effect<void> {
-    const times = Settings_.make<typeof TripTimes.Type, TripOptions>(TripTimes, {
-      settings: "Circuit",
-      input: { openFor },
-      durations: ["openFor"]
-    })
-    const openMillis = times.openFor === undefined ? undefined : Duration.toMillis(times.openFor)
-    return this.command((settings, self, now) => machine.trip(settings, self, now, { openMillis }))
-  }
-
-  /** Closes the circuit and ends every override. The memory of earlier openings stays. */
-  get close(): Effect.Effect<void> {
-    return this.command((settings, self, now) => machine.close(settings, self, now, { forget: false }))
-  }
-
-  /** Closes the circuit, ends every override, and forgets earlier openings and the last failure. Counters stay. */
-  get reset(): Effect.Effect<void> {
-    return this.command((settings, self, now) => {
-      this.lastFailureTime = undefined
-      return machine.close(settings, self, now, { forget: true })
-    })
-  }
-
   /** Counts from 0 again. Attempts that run stay counted. @internal */
   resetCountersUnsafe(): void {
     this.admitted = this.inFlight
@@ -709,16 +643,13 @@ export class Circuit {
     this.closed = 0
   }
 
-  private command(
-    step: (settings: circuit.Settings, self: circuit.Machine, now: number) => circuit.Step<void>
-  ): Effect.Effect<void> {
-    return Effect.map(Clock.Clock, (clock) => {
-      const now = Monotonic.now(clock)
-      const [, moves, next] = step(this.shared.tuning.machine, this.cell.current, now)
-      this.set(next)
-      this.announce(moves, clock)
-      if (moves.length === 0) this.shared.keeper?.onMoved(this)
-    })
+  /** Does what an operator asks for. @internal */
+  commandUnsafe(step: Command, clock: Clock.Clock): void {
+    const now = Monotonic.now(clock)
+    const [, moves, next] = step(this.shared.tuning.machine, this.cell.current, now)
+    this.set(next)
+    this.announce(moves, clock)
+    if (moves.length === 0) this.shared.keeper?.onMoved(this)
   }
 
   private announce(moves: ReadonlyArray<circuit.Move>, clock: Clock.Clock, exit?: Exit.Exit<unknown, unknown>): void {
@@ -771,6 +702,103 @@ export class Circuit {
     }
   }
 }
+
+type Command = (settings: circuit.Settings, self: circuit.Machine, now: number) => circuit.Step<void>
+
+// Functions over a circuit, not its methods: a program bundles those that it names.
+const command = (self: Circuit, step: Command): Effect.Effect<void> =>
+  Effect.map(Clock.Clock, (clock) => self.commandUnsafe(step, clock))
+
+const override = (self: Circuit, mode: Mode, { actor, expiresIn, reason }: OverrideOptions): Effect.Effect<void> => {
+  const millis = millisOf("expiresIn", expiresIn, "30 days") ?? Infinity
+  return command(self, (settings, circuit, now) =>
+    machine.override(settings, circuit, now, { mode, reason, actor, until: now + millis })
+  )
+}
+
+/** A time of a command, 1 ms to `maximum`. */
+const millisOf = (field: string, given: Duration.Input | undefined, maximum: Duration.Input): number | undefined => {
+  if (given === undefined) return undefined
+  const schema = Schema.Struct({ [field]: Settings_.duration({ minimum: "1 milli", maximum }) })
+  const checked = Settings_.make<Readonly<Record<string, Duration.Duration>>, Readonly<Record<string, Duration.Input>>>(
+    schema,
+    { settings: "Circuit", input: { [field]: given }, durations: [field] }
+  )
+  return Duration.toMillis(checked[field]!)
+}
+
+/**
+ * Holds a circuit open, whatever its state. Throws `InvalidSettings`.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const isolate = (self: Circuit, options: OverrideOptions): Effect.Effect<void> =>
+  override(self, "isolated", options)
+
+/**
+ * Admits every call and counts none of them in the circuit. Throws
+ * `InvalidSettings`.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const disable = (self: Circuit, options: OverrideOptions): Effect.Effect<void> =>
+  override(self, "disabled", options)
+
+/**
+ * Refuses nothing, and lets the circuit move as if it did. Throws
+ * `InvalidSettings`.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const metricsOnly = (self: Circuit, options: OverrideOptions): Effect.Effect<void> =>
+  override(self, "metrics_only", options)
+
+/**
+ * Ends an override before its time; what the circuit does by itself goes on.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const release = (self: Circuit, mode: Mode): Effect.Effect<void> =>
+  command(self, (settings, circuit, now) => machine.release(settings, circuit, now, mode))
+
+/**
+ * Opens a circuit, or opens it anew. It probes after the open time, as always.
+ * Overrides stay. Throws `InvalidSettings`.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const trip = (self: Circuit, { openFor }: TripOptions = {}): Effect.Effect<void> => {
+  const openMillis = millisOf("openFor", openFor, "1 day")
+  return command(self, (settings, circuit, now) => machine.trip(settings, circuit, now, { openMillis }))
+}
+
+/**
+ * Closes a circuit and ends every override. The memory of earlier openings
+ * stays.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const close = (self: Circuit): Effect.Effect<void> =>
+  command(self, (settings, circuit, now) => machine.close(settings, circuit, now, { forget: false }))
+
+/**
+ * Closes a circuit, ends every override, and forgets earlier openings and the
+ * last failure. Counters stay.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const reset = (self: Circuit): Effect.Effect<void> =>
+  command(self, (settings, circuit, now) => {
+    self.lastFailureTime = undefined
+    return machine.close(settings, circuit, now, { forget: true })
+  })
 
 const nothingSpent: Record<State, number> = {
   closed: 0,

@@ -9,6 +9,7 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import type * as Errors from "./Classification.ts"
@@ -119,6 +120,8 @@ export interface Budget {
   readonly countsRunning: boolean
   /** The account for one call. */
   readonly open: (now: number) => Account
+  /** What one call that retries spends of it. */
+  readonly spend: (now: number) => Spending
 }
 
 /**
@@ -144,6 +147,25 @@ export interface RunningBudget<in Settings, out Snapshot> extends Budget {
   readonly retuneUnsafe: (settings: Settings) => void
   readonly isAtRest: (now: number) => boolean
   readonly snapshotUnsafe: (clock: Clock.Clock) => Snapshot
+}
+
+/**
+ * A call that retries on a budget.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Spending {
+  /** Runs the first attempt, and what is to follow if it fails. */
+  readonly run: <A, E, R>(
+    first: Effect.Effect<A, E, R>,
+    orElse: (cause: Cause.Cause<E>) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E, R>
+  /** Asks for one more attempt. */
+  readonly reserve: (now: number) => boolean
+  readonly attemptBegins: () => void
+  /** `hasRun: false`: a rejection of ours came first. */
+  readonly attemptEnded: (hasRun: boolean) => void
 }
 
 /**

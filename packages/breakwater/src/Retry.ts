@@ -413,7 +413,7 @@ export const run = <A, E, R>(
   moment: Moment.Moment
 ): Effect.Effect<A, E, R> => {
   const { clock, now: start } = moment
-  const spending = budget === undefined ? undefined : new Spending(budget.open(start), start)
+  const spending = budget?.spend(start)
   let attempt = 1
   let step: Effect.Success<typeof makeStep> | undefined
 
@@ -483,70 +483,11 @@ export const run = <A, E, R>(
     })
 
   const first = nested === "innerYields" ? Effect.provideService(self, Around, announced()) : self
-  if (spending === undefined) return Effect.catchCause(first, decide)
-  const ended = (): undefined => spending.callEnded()
-  if (budget!.countsRunning) {
-    return Effect.onExitPrimitive(
-      Effect.suspend(() => {
-        spending.callBegins()
-        return Effect.catchCause(first, decide)
-      }),
-      ended
-    )
-  }
-  spending.callBegins()
-  // Nothing is reserved before the first failure.
-  return Effect.catchCause(first, (cause) => Effect.onExitPrimitive(decide(cause), ended))
+  return spending === undefined ? Effect.catchCause(first, decide) : spending.run(first, decide)
 }
 
 /** A pause that ends so many milliseconds before the deadline ends with it: sums with fractions are not exact. */
 const tolerance = 1e-3
-
-/** What one call has taken out of its budget. */
-class Spending {
-  private readonly account: Policy.Account
-  private readonly start: number
-  private isFirst = false
-  private reservation: Policy.Reservation | undefined = undefined
-  private hasBegun = false
-
-  constructor(account: Policy.Account, start: number) {
-    this.account = account
-    this.start = start
-  }
-
-  callBegins(): void {
-    this.isFirst = true
-    this.account.began(this.start)
-  }
-
-  reserve(now: number): boolean {
-    this.reservation = this.account.reserve(now)
-    this.hasBegun = false
-    return this.reservation !== undefined
-  }
-
-  attemptBegins(): void {
-    this.hasBegun = true
-  }
-
-  /** `hasRun: false`: a rejection of ours came first. */
-  attemptEnded(hasRun: boolean): void {
-    if (this.isFirst) {
-      this.isFirst = false
-      this.account.ended(this.start, hasRun)
-    }
-    if (this.reservation !== undefined) {
-      this.reservation.settle(this.hasBegun && hasRun)
-      this.reservation = undefined
-    }
-  }
-
-  callEnded(): undefined {
-    this.attemptEnded(true)
-    return undefined
-  }
-}
 
 /** Ours, and no attempt ran. */
 const isRefusal = (error: unknown): boolean =>

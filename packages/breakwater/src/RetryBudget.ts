@@ -46,6 +46,7 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -101,12 +102,13 @@ export class Settings extends Schema.Class<Settings>("breakwater/RetryBudget/Set
   /** Starts the budget of one dependency. */
   startUnsafe(dependency: string): Policy.RunningBudget<Settings, Snapshot> {
     const budgets = new Budgets(this, 1)
-    const { open } = budgets.of(dependency)
+    const { open, spend } = budgets.of(dependency)
     return {
       get countsRunning() {
         return budgets.countsRunning
       },
       open,
+      spend,
       retuneUnsafe: (settings) => budgets.retuneUnsafe(settings),
       isAtRest: (now) => budgets.isAtRest(now),
       snapshotUnsafe: (clock) => budgets.snapshotUnsafe(dependency, clock)
@@ -223,6 +225,73 @@ class Account implements Policy.Account {
   }
 }
 
+/** What one call has taken out of its budget. */
+class Spending implements Policy.Spending {
+  private readonly account: Policy.Account
+  private readonly countsRunning: boolean
+  private readonly start: number
+  private isFirst = false
+  private reservation: Policy.Reservation | undefined = undefined
+  private hasBegun = false
+
+  constructor(account: Policy.Account, countsRunning: boolean, start: number) {
+    this.account = account
+    this.countsRunning = countsRunning
+    this.start = start
+  }
+
+  /** A success costs nothing but an addition, unless it counts what runs. */
+  run<A, E, R>(
+    first: Effect.Effect<A, E, R>,
+    orElse: (cause: Cause.Cause<E>) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E, R> {
+    const ended = () => this.callEnded()
+    if (this.countsRunning) {
+      return Effect.onExitPrimitive(
+        Effect.suspend(() => {
+          this.callBegins()
+          return Effect.catchCause(first, orElse)
+        }),
+        ended
+      )
+    }
+    this.callBegins()
+    // Nothing is reserved before the first failure.
+    return Effect.catchCause(first, (cause) => Effect.onExitPrimitive(orElse(cause), ended))
+  }
+
+  private callBegins(): void {
+    this.isFirst = true
+    this.account.began(this.start)
+  }
+
+  reserve(now: number): boolean {
+    this.reservation = this.account.reserve(now)
+    this.hasBegun = false
+    return this.reservation !== undefined
+  }
+
+  attemptBegins(): void {
+    this.hasBegun = true
+  }
+
+  attemptEnded(hasRun: boolean): void {
+    if (this.isFirst) {
+      this.isFirst = false
+      this.account.ended(this.start, hasRun)
+    }
+    if (this.reservation !== undefined) {
+      this.reservation.settle(this.hasBegun && hasRun)
+      this.reservation = undefined
+    }
+  }
+
+  private callEnded(): undefined {
+    this.attemptEnded(true)
+    return undefined
+  }
+}
+
 /**
  * The budgets of all dependencies, at hand for whoever composes policies.
  *
@@ -264,7 +333,8 @@ export class Budgets {
       get countsRunning() {
         return countsRunning()
       },
-      open: (now) => this.open(dependency, now)
+      open: (now) => this.open(dependency, now),
+      spend: (now) => new Spending(this.open(dependency, now), this.countsRunning, now)
     }
   }
 

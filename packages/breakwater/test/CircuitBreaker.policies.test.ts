@@ -320,8 +320,8 @@ describe("an override", () => {
     return Effect.gen(function* () {
       const breaker = yield* make({ failureThreshold: 2 })
       const circuit = yield* breaker.circuit()
-      yield* circuit.metricsOnly({ reason: "trial" })
-      yield* circuit.disable({ reason: "drill", actor: "ana", expiresIn: "1 minute" })
+      yield* CircuitBreaker.metricsOnly(circuit, { reason: "trial" })
+      yield* CircuitBreaker.disable(circuit, { reason: "drill", actor: "ana", expiresIn: "1 minute" })
       assert.deepStrictEqual((yield* circuit.snapshot).overrides, [
         { mode: "disabled", reason: "drill", actor: "ana", expiresIn: Option.some(Duration.minutes(1)) },
         { mode: "metrics_only", reason: "trial", actor: undefined, expiresIn: Option.none() }
@@ -332,7 +332,7 @@ describe("an override", () => {
       assert.strictEqual(yield* state(breaker), "metrics_only")
       yield* run(breaker, "ff")
       assert.strictEqual(yield* reasonOf(breaker), "admitted")
-      yield* circuit.release("metrics_only")
+      yield* CircuitBreaker.release(circuit, "metrics_only")
       assert.strictEqual(yield* state(breaker), "open")
       assert.deepStrictEqual(
         events.map((event) => [
@@ -360,7 +360,7 @@ describe("an override", () => {
     Effect.gen(function* () {
       const breaker = yield* make({ failureThreshold: 1 })
       const circuit = yield* breaker.circuit()
-      yield* circuit.disable({ reason: "drill" })
+      yield* CircuitBreaker.disable(circuit, { reason: "drill" })
       yield* run(breaker, "fsf")
       const running = yield* Effect.forkChild(Effect.never.pipe(breaker.protect()), { startImmediately: true })
       assert.deepInclude((yield* circuit.snapshot).counters, {
@@ -372,7 +372,7 @@ describe("an override", () => {
       })
       yield* Fiber.interrupt(running)
       assert.deepInclude((yield* circuit.snapshot).counters, { interrupted: 1, inFlight: 0, opened: 0 })
-      yield* circuit.reset
+      yield* CircuitBreaker.reset(circuit)
       assert.strictEqual(yield* state(breaker), "closed")
     })
   )
@@ -380,7 +380,7 @@ describe("an override", () => {
   it.effect("keeps its circuit in a full table of keys", () =>
     Effect.gen(function* () {
       const breaker = yield* make({ failureThreshold: 1 }, { maxKeys: 1 })
-      yield* (yield* breaker.circuit("a")).disable({ reason: "drill", expiresIn: "1 minute" })
+      yield* CircuitBreaker.disable(yield* breaker.circuit("a"), { reason: "drill", expiresIn: "1 minute" })
       yield* run(breaker, "s", "b")
       assert.deepStrictEqual(
         (yield* breaker.circuits).map(({ key }) => key),
@@ -394,16 +394,16 @@ describe("an override", () => {
       const circuit = yield* (yield* make({})).circuit()
       for (const expiresIn of [0, -1, NaN, Infinity, "31 days"] as ReadonlyArray<Duration.Input>) {
         for (const lay of [
-          () => circuit.isolate({ reason: "why", expiresIn }),
-          () => circuit.disable({ reason: "why", expiresIn }),
-          () => circuit.metricsOnly({ reason: "why", expiresIn })
+          () => CircuitBreaker.isolate(circuit, { reason: "why", expiresIn }),
+          () => CircuitBreaker.disable(circuit, { reason: "why", expiresIn }),
+          () => CircuitBreaker.metricsOnly(circuit, { reason: "why", expiresIn })
         ]) {
           const [finding] = refused(lay).findings
           assert.strictEqual(finding?.path, "expiresIn")
         }
       }
       for (const openFor of [0, -1, NaN, Infinity, "25 hours"] as ReadonlyArray<Duration.Input>) {
-        assert.strictEqual(refused(() => circuit.trip({ openFor })).findings[0]?.path, "openFor")
+        assert.strictEqual(refused(() => CircuitBreaker.trip(circuit, { openFor })).findings[0]?.path, "openFor")
       }
       assert.strictEqual((yield* circuit.snapshot).version, 0)
     })
@@ -419,7 +419,7 @@ describe("the time in each state", () => {
       yield* TestClock.adjust("10 seconds")
       const probe = yield* Effect.forkChild(Effect.never.pipe(breaker.protect()), { startImmediately: true })
       yield* TestClock.adjust("30 seconds")
-      yield* circuit.metricsOnly({ reason: "trial", expiresIn: "5 seconds" })
+      yield* CircuitBreaker.metricsOnly(circuit, { reason: "trial", expiresIn: "5 seconds" })
       yield* TestClock.adjust("20 seconds")
       const { timeIn } = yield* circuit.snapshot
       assert.deepStrictEqual(

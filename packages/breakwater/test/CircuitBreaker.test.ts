@@ -497,12 +497,12 @@ describe("CircuitBreaker events", () => {
       yield* Effect.void.pipe(breaker.protect({ key: "a" }))
       assert.deepStrictEqual(tags().slice(4), ["CircuitHalfOpened", "CircuitClosed"])
       const circuit = yield* breaker.circuit("a")
-      yield* circuit.isolate({ reason: "maintenance", actor: "me", expiresIn: "1 minute" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "maintenance", actor: "me", expiresIn: "1 minute" })
       yield* TestClock.adjust("1 minute")
       yield* Effect.void.pipe(breaker.protect({ key: "a" }))
-      yield* circuit.isolate({ reason: "again" })
-      yield* circuit.close
-      yield* circuit.close
+      yield* CircuitBreaker.isolate(circuit, { reason: "again" })
+      yield* CircuitBreaker.close(circuit)
+      yield* CircuitBreaker.close(circuit)
       assert.deepStrictEqual(tags().slice(6), [
         "CircuitOverridden",
         "CircuitOverrideEnded",
@@ -539,12 +539,12 @@ describe("CircuitBreaker events", () => {
     return Effect.gen(function* () {
       const breaker = yield* make()
       const circuit = yield* breaker.circuit()
-      yield* circuit.trip({ openFor: "5 seconds" })
+      yield* CircuitBreaker.trip(circuit, { openFor: "5 seconds" })
       const refused = yield* Effect.flip(Effect.void.pipe(breaker.protect()))
       assert.deepStrictEqual(refused.reason.retryAfter, Duration.seconds(5))
       yield* TestClock.adjust("5 seconds")
       yield* Effect.void.pipe(breaker.protect())
-      yield* circuit.trip()
+      yield* CircuitBreaker.trip(circuit)
       assert.deepStrictEqual((yield* circuit.snapshot).retryAfter, Option.some(Duration.seconds(10)))
       assert.deepInclude(events[0], {
         _tag: "CircuitOpened",
@@ -564,9 +564,9 @@ describe("CircuitBreaker events", () => {
       const circuit = yield* breaker.circuit()
       yield* TestClock.adjust("10 seconds")
       yield* Effect.exit(down.pipe(breaker.protect()))
-      yield* circuit.isolate({ reason: "maintenance", actor: "me", expiresIn: "1 minute" })
-      yield* circuit.isolate({ reason: "for good" })
-      yield* circuit.reset
+      yield* CircuitBreaker.isolate(circuit, { reason: "maintenance", actor: "me", expiresIn: "1 minute" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "for good" })
+      yield* CircuitBreaker.reset(circuit)
       const facts = events.map((event) =>
         Object.fromEntries(Object.entries(event).filter(([field]) => !["at", "key", "operation"].includes(field)))
       )
@@ -623,7 +623,7 @@ describe("CircuitBreaker events", () => {
       )
       const breaker = yield* make()
       yield* open(breaker)
-      yield* (yield* breaker.circuit()).close
+      yield* CircuitBreaker.close(yield* breaker.circuit())
       assert.deepStrictEqual(
         (yield* Fiber.join(seen)).map((event) => event._tag),
         ["CircuitOpened", "CircuitClosed"]
@@ -674,7 +674,7 @@ describe("Circuit", () => {
       assert.strictEqual(opened.state, "open")
       assert.strictEqual(opened.version, 1)
       assert.deepStrictEqual(opened.retryAfter, Option.some(Duration.seconds(7)))
-      yield* (yield* breaker.circuit()).reset
+      yield* CircuitBreaker.reset(yield* breaker.circuit())
       const reset = yield* snapshot(breaker)
       assert.strictEqual(reset.state, "closed")
       assert.deepStrictEqual(reset.lastFailureTime, Option.none())
@@ -686,7 +686,7 @@ describe("Circuit", () => {
     Effect.gen(function* () {
       const breaker = yield* make()
       const circuit = yield* breaker.circuit()
-      yield* circuit.isolate({ reason: "maintenance", actor: "me", expiresIn: "1 minute" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "maintenance", actor: "me", expiresIn: "1 minute" })
       yield* TestClock.adjust("20 seconds")
       const error = yield* Effect.flip(Effect.void.pipe(breaker.protect()))
       assert.strictEqual(error.reason._tag, "CircuitIsolated")
@@ -700,12 +700,12 @@ describe("Circuit", () => {
       yield* TestClock.adjust("40 seconds")
       yield* Effect.void.pipe(breaker.protect())
 
-      yield* circuit.isolate({ reason: "for good" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "for good" })
       yield* TestClock.adjust("365 days")
       const forGood = yield* Effect.flip(Effect.void.pipe(breaker.protect()))
       assert.strictEqual(forGood.reason._tag, "CircuitIsolated")
       assert.isUndefined(forGood.retryAfter)
-      yield* circuit.close
+      yield* CircuitBreaker.close(circuit)
       yield* Effect.void.pipe(breaker.protect())
     })
   )
@@ -754,7 +754,12 @@ describe("CircuitBreaker.openSchedule", () => {
       })
       const circuit = yield* breaker.circuit()
       const times: Array<number> = []
-      for (const command of [circuit.close, circuit.close, circuit.reset, circuit.close]) {
+      for (const command of [
+        CircuitBreaker.close(circuit),
+        CircuitBreaker.close(circuit),
+        CircuitBreaker.reset(circuit),
+        CircuitBreaker.close(circuit)
+      ]) {
         yield* Effect.exit(down.pipe(breaker.protect()))
         times.push(Duration.toMillis(Option.getOrThrow((yield* circuit.snapshot).retryAfter)))
         yield* command
@@ -930,7 +935,7 @@ describe("CircuitBreaker snapshots", () => {
       yield* TestClock.adjust("2 seconds")
       yield* Fiber.join(probe)
       yield* TestClock.adjust("1 second")
-      yield* circuit.isolate({ reason: "drill", expiresIn: "4 seconds" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "drill", expiresIn: "4 seconds" })
       yield* TestClock.adjust("5 seconds")
       const { timeIn } = yield* circuit.snapshot
       assert.deepStrictEqual(timeIn, {

@@ -125,7 +125,7 @@ describe("a step of the wall clock changes nothing:", () => {
       assert.strictEqual(yield* state, "open")
       yield* Fiber.interrupt(probe)
 
-      yield* circuit.isolate({ reason: "maintenance", expiresIn: "1 minute" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "maintenance", expiresIn: "1 minute" })
       yield* step
       yield* TestClock.adjust("59999 millis")
       yield* step

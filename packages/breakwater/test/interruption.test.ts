@@ -265,7 +265,7 @@ const watched = (options: { readonly isDisabled: boolean; readonly body: Effect.
       settings: { tripPolicy: CircuitBreaker.slowCalls({ threshold: "1 minute", window: { size: 20 } }) }
     })
     const circuit = yield* breaker.circuit()
-    if (options.isDisabled) yield* circuit.disable({ reason: "drill", expiresIn: "30 minutes" })
+    if (options.isDisabled) yield* CircuitBreaker.disable(circuit, { reason: "drill", expiresIn: "30 minutes" })
     const work = new Work()
     return {
       run: work.around(options.body).pipe(breaker.protect()),

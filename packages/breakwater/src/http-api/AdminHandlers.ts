@@ -8,6 +8,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Layer from "effect/Layer"
+import * as CircuitBreaker from "../CircuitBreaker.ts"
 import { Resilience } from "../Resilience.ts"
 import { Served } from "./internal/served.ts"
 import { Commands } from "./Commands.ts"
@@ -70,7 +71,7 @@ const circuitBreakers = HttpApiBuilder.group(
           read: lookup.breakerDetails(resilience, circuit.name),
           context: { breaker_name: circuit.name }
         },
-        () => circuit.reset
+        () => CircuitBreaker.reset(circuit)
       )
       yield* Effect.logInfo("Circuit reset").pipe(
         Effect.annotateLogs({ circuit: circuit.name, ...(reason === undefined ? {} : { reason }) })

@@ -1,7 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Fiber, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Bulkhead, Decisions, Errors, Preset, RateLimiter, Resilience, Strategy, withResilience } from "breakwater"
+import {
+  Bulkhead,
+  CircuitBreaker,
+  Decisions,
+  Errors,
+  Preset,
+  RateLimiter,
+  Resilience,
+  Strategy,
+  withResilience
+} from "breakwater"
 
 const strategy = Strategy.make("careful", {
   retry: { maxAttempts: 3, base: "1 second", minDelay: 0, jitter: "none" },
@@ -64,7 +74,7 @@ describe("a decision", () => {
       )
 
       const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("answer_question"))
-      yield* circuit.isolate({ reason: "incident 42", expiresIn: "1 minute" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "incident 42", expiresIn: "1 minute" })
       assert.strictEqual(
         yield* explained(yield* refused),
         "refused by circuit answer_question: isolated by an operator (incident 42), for another 1m"

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, DateTime, Duration, Effect, Layer, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Bulkhead from "../../src/Bulkhead.ts"
+import * as CircuitBreaker from "../../src/CircuitBreaker.ts"
 import * as Configuration from "../../src/config/Configuration.ts"
 import * as Errors from "../../src/Errors.ts"
 import * as Health from "../../src/monitoring/Health.ts"
@@ -113,9 +114,9 @@ describe("health", () => {
       const resilience = yield* Resilience
       yield* succeed("pay", "eu")
       const circuit = Option.getOrThrow(yield* resilience.circuit("pay:eu"))
-      yield* circuit.isolate({ reason: "maintenance", expiresIn: "1 minute" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "maintenance", expiresIn: "1 minute" })
       assert.deepStrictEqual((yield* health).details.openCircuitBreakers, ["pay:eu"])
-      yield* circuit.close
+      yield* CircuitBreaker.close(circuit)
       yield* fail("pay", "eu")
       yield* TestClock.adjust("30 seconds")
       yield* Effect.forkChild(Effect.never.pipe(withResilience(Fragile, { operation: "pay", key: "eu" })), {
@@ -431,7 +432,7 @@ describe("the check of", () => {
       yield* succeed("pay")
       yield* succeed("mail")
       const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("pay"))
-      yield* circuit.isolate({ reason: "maintenance", actor: "ada" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "maintenance", actor: "ada" })
       assert.strictEqual((yield* check("isolations_short")).detail, "1 override lies over 2 circuits, none for 1h")
       yield* TestClock.adjust("65 minutes")
       const { detail, ok } = yield* check("isolations_short")
@@ -440,7 +441,7 @@ describe("the check of", () => {
         detail,
         '1 override lies over 2 circuits, 1 of them for 1h or more: pay (isolated for 1h 5m, by ada: "maintenance")'
       )
-      yield* circuit.close
+      yield* CircuitBreaker.close(circuit)
       assert.isTrue(yield* isOk("isolations_short"))
     }).pipe(Effect.provide(running()))
   )
@@ -451,10 +452,10 @@ describe("overrides that refuse nothing", () => {
     Effect.gen(function* () {
       yield* succeed("pay")
       const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("pay"))
-      yield* circuit.disable({ reason: "load test", actor: "ada" })
+      yield* CircuitBreaker.disable(circuit, { reason: "load test", actor: "ada" })
       yield* detailed
       yield* TestClock.adjust("30 minutes")
-      yield* circuit.metricsOnly({ reason: "trial" })
+      yield* CircuitBreaker.metricsOnly(circuit, { reason: "trial" })
       assert.isTrue(yield* isOk("isolations_short"))
       yield* TestClock.adjust("30 minutes")
       assert.strictEqual(
@@ -467,9 +468,9 @@ describe("overrides that refuse nothing", () => {
         'pay (disabled for 1h 30m, by ada: "load test"), pay (metrics only for 1h, by unknown: "trial")'
       )
       assert.strictEqual((yield* detailed).status, "degraded")
-      yield* circuit.release("disabled")
+      yield* CircuitBreaker.release(circuit, "disabled")
       assert.isFalse(yield* isOk("isolations_short"))
-      yield* circuit.release("metrics_only")
+      yield* CircuitBreaker.release(circuit, "metrics_only")
       assert.isTrue(yield* isOk("isolations_short"))
     }).pipe(Effect.provide(running()))
   )

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Option, References } from "effect"
 import { TestClock } from "effect/testing"
+import * as CircuitBreaker from "../../src/CircuitBreaker.ts"
 import { Logs } from "../../src/observability/index.ts"
 import * as Preset from "../../src/Preset.ts"
 import { Resilience, withResilience } from "../../src/Resilience.ts"
@@ -111,7 +112,7 @@ describe("Logs", () => {
       const isolate = Effect.gen(function* () {
         yield* Effect.void.pipe(withResilience(fragile, { operation: "read" }))
         const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("read"))
-        yield* circuit.isolate({ reason: "incident 42", actor: "ana", expiresIn: "10 seconds" })
+        yield* CircuitBreaker.isolate(circuit, { reason: "incident 42", actor: "ana", expiresIn: "10 seconds" })
         yield* Effect.sleep("11 seconds")
         yield* Effect.void.pipe(withResilience(fragile, { operation: "read" }))
       })

@@ -4,6 +4,7 @@ import { HttpRouter, HttpServer } from "effect/http"
 import { OtlpExporter, PrometheusMetrics } from "effect/observability"
 import { TestClock } from "effect/testing"
 import * as Bulkhead from "../../src/Bulkhead.ts"
+import * as CircuitBreaker from "../../src/CircuitBreaker.ts"
 import * as Coalesce from "../../src/Coalesce.ts"
 import * as Errors from "../../src/Errors.ts"
 import { Metrics } from "../../src/observability/index.ts"
@@ -371,7 +372,7 @@ describe("Metrics", () => {
       yield* Fiber.join(probe)
       assert.deepStrictEqual(yield* states, worst("closed"))
       const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("read:well"))
-      yield* circuit.isolate({ reason: "drill" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "drill" })
       assert.deepStrictEqual(yield* states, worst("isolated"))
     }).pipe(Effect.provide(live()))
   )

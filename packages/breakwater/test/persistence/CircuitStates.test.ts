@@ -128,9 +128,9 @@ describe("CircuitStates", () => {
       yield* life((breaker) =>
         Effect.gen(function* () {
           const circuit = yield* breaker.circuit("a")
-          yield* circuit.isolate({ reason: "incident 42", actor: "ana", expiresIn: "1 minute" })
-          yield* circuit.disable({ reason: "for good" })
-          yield* circuit.metricsOnly({ reason: "trial", expiresIn: "10 seconds" })
+          yield* CircuitBreaker.isolate(circuit, { reason: "incident 42", actor: "ana", expiresIn: "1 minute" })
+          yield* CircuitBreaker.disable(circuit, { reason: "for good" })
+          yield* CircuitBreaker.metricsOnly(circuit, { reason: "trial", expiresIn: "10 seconds" })
         })
       )
       yield* TestClock.adjust("20 seconds")
@@ -172,7 +172,7 @@ describe("CircuitStates", () => {
         Effect.gen(function* () {
           yield* open(breaker, "a")
           yield* open(breaker, "b")
-          yield* (yield* breaker.circuit("a")).trip({ openFor: "2 minutes" })
+          yield* CircuitBreaker.trip(yield* breaker.circuit("a"), { openFor: "2 minutes" })
           yield* TestClock.adjust("999 millis")
           assert.deepStrictEqual(yield* stored, [])
           yield* TestClock.adjust(1)
@@ -201,7 +201,7 @@ describe("CircuitStates", () => {
             ]
           ])
           assert.deepInclude(yield* states.stats, { saved: 2, removed: 0 })
-          yield* (yield* breaker.circuit("a")).close
+          yield* CircuitBreaker.close(yield* breaker.circuit("a"))
           yield* TestClock.adjust("1 second")
           assert.strictEqual((yield* stored).length, 1)
           assert.deepInclude(yield* states.stats, { saved: 2, removed: 1 })
@@ -394,7 +394,7 @@ describe("CircuitStates", () => {
       const [one, other] = [yield* make, yield* make]
       assert.deepStrictEqual(yield* CircuitStates.exported(yield* one.circuit()), Option.none())
       yield* open(one)
-      yield* (yield* one.circuit()).metricsOnly({ reason: "trial", expiresIn: "20 seconds" })
+      yield* CircuitBreaker.metricsOnly(yield* one.circuit(), { reason: "trial", expiresIn: "20 seconds" })
       yield* TestClock.adjust("5 seconds")
       const entry = Option.getOrThrow(yield* CircuitStates.exported(yield* one.circuit()))
       const json: unknown = JSON.parse(JSON.stringify(yield* Schema.encodeEffect(CircuitStates.Entry)(entry)))

@@ -5,7 +5,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
-import type * as CircuitBreaker from "../../CircuitBreaker.ts"
+import * as CircuitBreaker from "../../CircuitBreaker.ts"
 import { circuitsOf } from "../../monitoring/internal/snapshots.ts"
 import { Resilience } from "../../Resilience.ts"
 import { Served } from "../internal/served.ts"
@@ -80,11 +80,7 @@ export const layer = HttpApiBuilder.group(
     ) {
       const { after, before } = yield* commands.run(
         { command: "reset_all_circuit_breakers", resource: "circuit-breakers", ifMatch, reason, read: circuits },
-        () =>
-          Effect.flatMap(
-            resilience.circuits,
-            Effect.forEach((circuit) => circuit.reset, { discard: true })
-          )
+        () => Effect.flatMap(resilience.circuits, Effect.forEach(CircuitBreaker.reset, { discard: true }))
       )
       return operationViews.allReset(before.circuits, after.circuits, yield* DateTime.now)
     })
@@ -93,20 +89,20 @@ export const layer = HttpApiBuilder.group(
       resetAll: ({ headers, payload }) => resetAll(headers["if-match"], payload?.reason),
       trip: ({ headers, params, payload: { open_for_seconds: seconds, reason } }) =>
         run("trip_circuit_breaker", { name: params.breaker_name, ifMatch: headers["if-match"], reason }, (circuit) =>
-          circuit.trip({ openFor: seconds === undefined ? undefined : Duration.seconds(seconds) })
+          CircuitBreaker.trip(circuit, { openFor: seconds === undefined ? undefined : Duration.seconds(seconds) })
         ),
-      isolate: override("isolate_circuit_breaker", (circuit, how) => circuit.isolate(how)),
-      disable: override("disable_circuit_breaker", (circuit, how) => circuit.disable(how)),
-      metricsOnly: override("metrics_only_circuit_breaker", (circuit, how) => circuit.metricsOnly(how)),
+      isolate: override("isolate_circuit_breaker", (circuit, how) => CircuitBreaker.isolate(circuit, how)),
+      disable: override("disable_circuit_breaker", (circuit, how) => CircuitBreaker.disable(circuit, how)),
+      metricsOnly: override("metrics_only_circuit_breaker", (circuit, how) => CircuitBreaker.metricsOnly(circuit, how)),
       close: ({ headers, params, payload }) =>
         run(
           "close_circuit_breaker",
           { name: params.breaker_name, ifMatch: headers["if-match"], reason: payload?.reason },
-          (circuit) => circuit.close
+          (circuit) => CircuitBreaker.close(circuit)
         ),
       release: ({ headers, params, payload: { mode, reason } }) =>
         run("release_circuit_breaker", { name: params.breaker_name, ifMatch: headers["if-match"], reason }, (circuit) =>
-          circuit.release(mode)
+          CircuitBreaker.release(circuit, mode)
         )
     })
   })

@@ -98,25 +98,26 @@ export const commandCircuit = (
       const mode = dice.pick(["isolated", "disabled", "metrics_only"])
       const expiresIn = dice.chance(0.8) ? dice.pick([5, 1_000, 30_000]) : undefined
       const options = { reason: "works", expiresIn }
-      const lay = { isolated: circuit.isolate, disabled: circuit.disable, metrics_only: circuit.metricsOnly }[mode]
-      world.run(lay.call(circuit, options))
+      const { disable, isolate, metricsOnly } = CircuitBreaker
+      const lay = { isolated: isolate, disabled: disable, metrics_only: metricsOnly }[mode]
+      world.run(lay(circuit, options))
       return law.command(circuit.key, (model, settings, now) => model.override(settings, now, mode, "works", expiresIn))
     }
     case "release": {
       const mode = dice.pick(["isolated", "disabled", "metrics_only"])
-      world.run(circuit.release(mode))
+      world.run(CircuitBreaker.release(circuit, mode))
       return law.command(circuit.key, (model, settings, now) => model.release(settings, now, mode))
     }
     case "trip": {
       const openFor = dice.chance(0.5) ? dice.pick([5, 1_000, 30_000]) : undefined
-      world.run(circuit.trip({ openFor }))
+      world.run(CircuitBreaker.trip(circuit, { openFor }))
       return law.command(circuit.key, (model, settings, now) => model.trip(settings, now, openFor))
     }
     case "close":
-      world.run(circuit.close)
+      world.run(CircuitBreaker.close(circuit))
       return law.command(circuit.key, (model, settings, now) => model.close(settings, now, false))
     case "reset":
-      world.run(circuit.reset)
+      world.run(CircuitBreaker.reset(circuit))
       return law.command(circuit.key, (model, settings, now) => model.close(settings, now, true))
   }
 }
