@@ -39,7 +39,7 @@ export interface Effort {
   readonly warmUpMillis: number
 }
 
-export const quick: Effort = { rounds: 9, batchMillis: 8, warmUpMillis: 40 }
+export const quick: Effort = { rounds: 9, batchMillis: 7, warmUpMillis: 25 }
 export const thorough: Effort = { rounds: 21, batchMillis: 40, warmUpMillis: 200 }
 
 setFlagsFromString("--expose-gc")
@@ -88,7 +88,7 @@ export const median = (values: ReadonlyArray<number>): number => {
 export const acquaint = async (rows: ReadonlyArray<TimeRow>): Promise<void> => {
   for (const row of rows) {
     for (const contestant of await row.setup()) {
-      await warmUp(contestant, { rounds: 1, batchMillis: 4, warmUpMillis: 15 })
+      await warmUp(contestant, { rounds: 1, batchMillis: 4, warmUpMillis: 12 })
       contestant.close?.()
     }
   }

@@ -293,6 +293,42 @@ describe("a strategy with a bulkhead", () => {
   )
 })
 
+describe("an attempt under policies that may refuse it", () => {
+  const bulkhead = Bulkhead.settings({ maxConcurrent: 1, maxQueue: 1, maxWait: "10 seconds" })
+  const quota = RateLimiter.settings({ algorithm: "fixed-window", limit: 2, window: "1 hour" })
+  const both = { ...settings, retry: { ...settings.retry, maxAttempts: 1 } }
+
+  it.effect("begins when none refuses it any more, with a circuit and without", () =>
+    Effect.gen(function* () {
+      for (const [name, strategy] of Object.entries({
+        bounded: Strategy.make("bounded", { ...both, bulkhead }),
+        inner: Strategy.make("inner", { ...both, bulkhead, quota }),
+        bare: Strategy.make("bare", { ...both, bulkhead, quota, circuitBreaker: false })
+      })) {
+        const call = Effect.sleep("1 second").pipe(withResilience(strategy), Effect.exit)
+        yield* finish(Effect.all([call, call, call], { concurrency: 3 }))
+        const target = (yield* operations).find((operation) => operation.name === name)!
+        const expected = { calls: 3, succeeded: 2, rejected: 1, attempts: 2, inFlight: 0 }
+        assert.deepInclude(target.counters, expected)
+        assert.deepInclude(target.attemptLatency, { count: 2, max: 1_000 })
+        assert.strictEqual(target.callLatency.max, 2_000)
+      }
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("is counted each time it is repeated, and not when it is refused", () =>
+    Effect.gen(function* () {
+      const strategy = Strategy.make("limited", { ...settings, quota })
+      const call = Effect.fail("down").pipe(Effect.delay("1 second"), withResilience(strategy))
+      yield* finish(call)
+      yield* finish(call)
+      const [target] = yield* operations
+      assert.deepInclude(target!.counters, { calls: 2, failed: 1, rejected: 1, attempts: 2, retries: 1 })
+      assert.deepInclude(target!.attemptLatency, { count: 2, max: 1_000 })
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+})
+
 describe("a strategy with rate limits", () => {
   it.effect("counts a call once at admission, and each attempt against the quota", () =>
     Effect.gen(function* () {

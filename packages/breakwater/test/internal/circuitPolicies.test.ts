@@ -360,6 +360,32 @@ describe("a slow start", () => {
   })
 })
 
+describe("a circuit that gives tokens at once", () => {
+  it("gives the one that a step would, and only while it is closed and watches no call", () => {
+    const ramping = { ...settings, more: { ...data.plain, rampMillis: 1_000 } }
+    const disabled = story(windowed(lastFour))
+    disabled.override("disabled", 100)
+    const cases: ReadonlyArray<readonly [Story, boolean]> = [
+      [story(settings).run("f"), true],
+      [story(windowed(lastFour)).run("ssf"), true],
+      [story(windowed(lastFour)).run("ffff"), false],
+      [story(windowed(lastFour)).run("ffff").at(500).run("s"), true],
+      [story(windowed(lastFour, slow)).run("ss"), false],
+      [story(ramping).run("ff").at(500).run("s"), false],
+      [disabled, false]
+    ]
+    for (const [{ now, self, settings }, isImmediate] of cases) {
+      const token = machine.immediate(settings, self)
+      assert.strictEqual(token !== undefined, isImmediate)
+      if (token === undefined) continue
+      const [admission, moves, next] = machine.admit(settings, self, now)
+      assert.deepStrictEqual(admission, { _tag: "Admitted", token })
+      assert.deepStrictEqual(moves, [])
+      assert.strictEqual(next, self)
+    }
+  })
+})
+
 describe("overrides", () => {
   it("are in force by strength, whatever their order, and each ends by itself", () => {
     const orders: ReadonlyArray<ReadonlyArray<data.Mode>> = [
