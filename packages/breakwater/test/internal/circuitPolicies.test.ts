@@ -363,14 +363,14 @@ describe("a slow start", () => {
 describe("a circuit that gives tokens at once", () => {
   it("gives the one that a step would, and only while it is closed and watches no call", () => {
     const ramping = { ...settings, more: { ...data.plain, rampMillis: 1_000 } }
-    const disabled = story(windowed(lastFour))
+    const disabled = story(looking(lastFour))
     disabled.override("disabled", 100)
     const cases: ReadonlyArray<readonly [Story, boolean]> = [
       [story(settings).run("f"), true],
-      [story(windowed(lastFour)).run("ssf"), true],
-      [story(windowed(lastFour)).run("ffff"), false],
-      [story(windowed(lastFour)).run("ffff").at(500).run("s"), true],
-      [story(windowed(lastFour, slow)).run("ss"), false],
+      [story(looking(lastFour)).run("ssf"), true],
+      [story(looking(lastFour)).run("ffff"), false],
+      [story(looking(lastFour)).run("ffff").at(500).run("s"), true],
+      [story(looking(lastFour, slow)).run("ss"), false],
       [story(ramping).run("ff").at(500).run("s"), false],
       [disabled, false]
     ]
