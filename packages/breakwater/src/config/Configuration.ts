@@ -9,7 +9,9 @@
  *   `reload` reads the environment again and keeps them, `rollback` goes back to
  *   before a change. Each is atomic: a change that cannot be made changes
  *   nothing, and a call goes through with the configuration it began with.
- * - Circuits keep their state.
+ * - Circuits keep their state. So do bulkheads, rate limits and retry budgets,
+ *   which a field of the configuration can put on, change and take off again:
+ *   see `Policies`.
  * - `SHOW_CONFIG_LOADING=true` logs every field with its value and source.
  *
  * **Gotchas**
