@@ -153,13 +153,7 @@ const Time = Schema.Struct({
   buckets
 })
 
-/**
- * What a policy about slow calls looks at: the latest calls, or those within a
- * time.
- *
- * @category schemas
- * @since 0.1.0
- */
+/** What a policy about slow calls looks at: the latest calls, or those within a time. */
 const Window = Schema.Union([
   Schema.Struct({
     /** 1 to 10,000. */
@@ -168,11 +162,7 @@ const Window = Schema.Union([
   Time
 ])
 
-/**
- * @category models
- * @since 0.1.0
- */
-export type Window = typeof Window.Type
+type Window = typeof Window.Type
 
 /**
  * The share of slow calls: of those that ended, whether well or not, and of
