@@ -183,6 +183,70 @@ describe("a path that is written in another way", () => {
   )
 })
 
+describe("a route of an application below a path of ours", () => {
+  // What the router takes for the same path.
+  const spellings = (path: string): ReadonlyArray<string> => [
+    path,
+    `${path}/`,
+    `${path}?a=b`,
+    `${path};a=b`,
+    `/${path}`,
+    path.replace("/internal/", "/internal//"),
+    path.replace("/internal", "/INTERNAL"),
+    path.replace("internal", "%69nternal"),
+    path.toUpperCase(),
+    path.replace(/(\w)(\w*)$/, (_, first: string, rest: string) => `%${first.charCodeAt(0).toString(16)}${rest}`)
+  ]
+
+  const mine = Layer.mergeAll(
+    HttpRouter.add("GET", `${root}/mine`, HttpServerResponse.text("mine")),
+    HttpRouter.add("GET", "/internal/page", HttpServerResponse.text("page"))
+  )
+
+  it.effect("is behind the key and the host, however its path is written", () =>
+    Effect.gen(function* () {
+      const beside = yield* app({ routes: mine })
+      for (const path of spellings(`${root}/mine`)) {
+        assert.strictEqual((yield* beside.call(path)).status, 200, path)
+        assert.strictEqual((yield* beside.call(path, { key: "" })).status, 401, path)
+        assert.strictEqual((yield* beside.call(path, { headers: { host: "evil.example" } })).status, 421, path)
+      }
+      for (const path of spellings("/internal/page")) {
+        assert.strictEqual((yield* beside.call(path, { key: "" })).status, 200, path)
+        assert.strictEqual((yield* beside.call(path, { headers: { host: "evil.example" } })).status, 421, path)
+        assert.strictEqual((yield* beside.call(path, { headers: { origin: "http://evil.example" } })).status, 403, path)
+      }
+    }).pipe(Effect.provide(live))
+  )
+})
+
+describe("a write to a path that is written in another way", () => {
+  it.effect("is in the audit log as a write to what the router takes it for", () =>
+    Effect.gen(function* () {
+      const { body, call } = yield* app()
+      const path = "/internal//Resilience/circuit-breakers/summarize_text/trip"
+      assert.strictEqual((yield* call(path, { method: "POST", key: secrets.read })).status, 403)
+      const [entry] = yield* body(`${root}/audit`)
+      assert.strictEqual(entry.action, "trip_circuit_breaker")
+      assert.strictEqual(entry.resource, "circuit-breakers/summarize_text/trip")
+      const response = yield* call(path)
+      assert.strictEqual(response.status, 405)
+      assert.strictEqual(response.headers.get("allow"), "POST")
+    }).pipe(Effect.provide(live))
+  )
+
+  it.effect("is in the audit log also if it is refused before the router has read it", () =>
+    Effect.gen(function* () {
+      const { body, call } = yield* app()
+      const told = { method: "POST", headers: { "content-length": "70000" } }
+      assert.strictEqual((yield* call(`${root}/circuit-breakers/summarize_text/%74rip`, told)).status, 413)
+      const [entry] = yield* body(`${root}/audit`)
+      assert.strictEqual(entry?.action, "trip_circuit_breaker")
+      assert.strictEqual(entry.result, "RequestTooLargeError")
+    }).pipe(Effect.provide(live))
+  )
+})
+
 describe("hosts and origins", () => {
   const status = (
     hosts: Hosts,

@@ -3,9 +3,11 @@
  * path has.
  */
 import * as Context from "effect/Context"
+import * as FindMyWay from "effect/http/FindMyWay"
 import * as HttpApi from "effect/http-api/HttpApi"
 import { AdminApi, Operation } from "../AdminApi.ts"
 import * as AdminError from "../AdminError.ts"
+import { maxUrlLength } from "./limits.ts"
 import { root } from "./paths.ts"
 import type { Facts } from "./visit.ts"
 
@@ -36,7 +38,12 @@ const keyOf = (method: string, path: string): string => `${method} ${path}`
 
 const byKey: ReadonlyMap<string, Facts> = new Map(list.map((route) => [keyOf(route.method, route.path), route]))
 
-const withParameters = list.filter(({ path }) => path.includes("/:"))
+// A path may be written in many ways, with capitals, escapes or two slashes. The router that reads the routes of the
+// application reads them here too, or a path would be closed in one way and open in another.
+const reader = <A>() => FindMyWay.make<A>({ maxParamLength: maxUrlLength })
+
+const finder = reader<Route>()
+for (const route of list) finder.on(route.method, route.path as FindMyWay.PathInput, route)
 
 /** @internal */
 export const openApiPath = "/internal/openapi.json"
@@ -80,18 +87,10 @@ export const factsOf = (route: { readonly method: string; readonly path: string 
 /** Whether a route belongs to the documentation. @internal */
 export const isDocumentation = (route: { readonly path: string }): boolean => documentation.has(route.path)
 
-const matches = (template: string, path: string): boolean => {
-  const [wanted, given] = [template.split("/"), path.split("/")]
-  return (
-    wanted.length === given.length &&
-    wanted.every((segment, index) => (segment.startsWith(":") ? given[index] !== "" : segment === given[index]))
-  )
-}
-
 const methodsOf = (path: string): ReadonlyArray<string> => {
   const methods = probes.has(path)
     ? ["GET"]
-    : list.filter((route) => matches(route.path, path)).map(({ method }) => method)
+    : Array.from(new Set(list.map(({ method }) => method))).filter((method) => finder.find(method, path) !== undefined)
   return methods.includes("GET") ? [...methods, "HEAD"] : methods
 }
 
@@ -104,21 +103,27 @@ const pathOf = (url: string): string => {
 
 const isBelow = (path: string, parent: string): boolean => path === parent || path.startsWith(`${parent}/`)
 
+const ourPlace = "/internal"
+
+type Place = "guarded" | "ours"
+
+const places = reader<Place>()
+for (const [path, place] of [
+  [ourPlace, "ours"],
+  [root, "guarded"]
+] as const) {
+  places.on("GET", path, place)
+  places.on("GET", `${path}/*`, place)
+}
+
 /** Whether a path is ours to answer. @internal */
-export const isOurs = (url: string): boolean => isBelow(pathOf(url), "/internal")
+export const isOurs = (url: string): boolean => {
+  const path = pathOf(url)
+  return isBelow(path, ourPlace) || places.find("GET", path) !== undefined
+}
 
 /** Whether a path says if the process is alive or ready. @internal */
 export const isProbe = (url: string): boolean => probes.has(pathOf(url))
-
-// The router has no route for what it can not decode.
-const isReadable = (path: string): boolean => {
-  try {
-    decodeURIComponent(path)
-    return true
-  } catch {
-    return false
-  }
-}
 
 /** What a request that was not routed yet will find. @internal */
 export const factsOfRequest = ({ method, url }: { readonly method: string; readonly url: string }): Facts => {
@@ -126,9 +131,7 @@ export const factsOfRequest = ({ method, url }: { readonly method: string; reado
   const sought = method === "HEAD" ? "GET" : method
   return (
     byKey.get(keyOf(sought, path)) ??
-    (isReadable(path)
-      ? withParameters.find(({ method, path: template }) => method === sought && matches(template, path))
-      : undefined) ??
+    finder.find(sought, path)?.handler ??
     documentation.get(path) ??
     probes.get(path) ??
     unknown
@@ -136,10 +139,16 @@ export const factsOfRequest = ({ method, url }: { readonly method: string; reado
 }
 
 /** What a request is about, for the audit log. @internal */
-export const resourceOf = (url: string): string => pathOf(url).slice(root.length + 1)
+export const resourceOf = (url: string): string => {
+  const path = pathOf(url)
+  return isBelow(path, root) ? path.slice(root.length + 1) : (places.find("GET", path)?.params["*"] ?? path)
+}
 
 /** Whether a path needs a key. @internal */
-export const isGuarded = (url: string): boolean => isBelow(pathOf(url), root)
+export const isGuarded = (url: string): boolean => {
+  const path = pathOf(url)
+  return isBelow(path, root) || places.find("GET", path)?.handler === "guarded"
+}
 
 /** Why no route has a request. @internal */
 export const refusal = (request: { readonly method: string; readonly url: string }): AdminError.AdminError => {
