@@ -274,12 +274,11 @@ const from = (
 ): Effect.Effect<Served<unknown>, unknown, unknown> => {
   const { name, on, run, when } = tiers[at]!
   const isLast = at === tiers.length - 1
-  let skipped: TierSkipped | undefined
   const tried = Effect.suspend(() => run(before))
   const answer =
     when === undefined
       ? tried
-      : Effect.flatMap(when, (isTried) => (isTried ? tried : Effect.fail((skipped = new TierSkipped({ tier: name })))))
+      : Effect.flatMap(when, (isTried) => (isTried ? tried : Effect.fail(new Skip(new TierSkipped({ tier: name })))))
   return Effect.matchCauseEffect(answer, {
     onSuccess: (value) =>
       Effect.withFiber((fiber) => {
@@ -288,12 +287,25 @@ const from = (
       }),
     onFailure: (cause) =>
       Effect.withFiber((fiber) => {
-        const failed = isLast ? undefined : skipped === undefined ? Fallback.answerable(cause, on) : { error: skipped }
+        const failed = isLast ? undefined : (skipOf(cause) ?? Fallback.answerable(cause, on))
         if (failed !== undefined) return from(tiers, at + 1, failed.error, reasonOf(failed.error, reason), options)
         if (at > 0 && !Cause.hasInterrupts(cause)) publish("FallbackFailed", Cause.squash(cause), name, options, fiber)
         return Effect.failCause(cause)
       })
   })
+}
+
+/** Says that a tier was not tried. Seen by no one else, so that no error of a tier can be taken for it. */
+class Skip {
+  readonly error: TierSkipped
+  constructor(error: TierSkipped) {
+    this.error = error
+  }
+}
+
+const skipOf = (cause: Cause.Cause<unknown>): Skip | undefined => {
+  const failure = Cause.squash(cause)
+  return failure instanceof Skip ? failure : undefined
 }
 
 /** A tier that was skipped says less than the error before it. */

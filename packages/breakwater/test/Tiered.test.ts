@@ -154,6 +154,20 @@ describe("tiers", () => {
       assert.strictEqual((yield* answer).reason, "TierSkipped")
     })
   )
+
+  it.effect("forget from one run to the next that one was skipped", () =>
+    Effect.gen(function* () {
+      let isTried = false
+      const defect = new Error("bug")
+      const answer = make(
+        tier("full", Effect.die(defect), { when: Effect.sync(() => isTried) }),
+        tier("canned", Effect.succeed("c"))
+      )
+      assert.strictEqual((yield* answer).reason, "TierSkipped")
+      isTried = true
+      assert.strictEqual(errorOf(yield* Effect.exit(answer)), defect)
+    })
+  )
 })
 
 describe("a tier that is not chosen", () => {
