@@ -15,6 +15,8 @@ export interface Body {
   /** When it answered, or was told to stop. */
   stoppedAt: number | undefined
   wasInterrupted: boolean
+  /** It interrupted itself. */
+  isSelfInterrupted: boolean
   /** When its finalizer was done. */
   endedAt: number | undefined
   finalized: number
@@ -166,6 +168,7 @@ export class Stage {
         startedAt: this.world.now,
         stoppedAt: undefined,
         wasInterrupted: false,
+        isSelfInterrupted: false,
         endedAt: undefined,
         finalized: 0,
         exit: undefined
@@ -221,7 +224,10 @@ export class Stage {
       case "defect":
         return Effect.die({ answer, name })
       case "interrupt":
-        return Effect.interrupt
+        return Effect.suspend(() => {
+          body.isSelfInterrupted = true
+          return Effect.interrupt
+        })
     }
   }
 

@@ -2,9 +2,12 @@
 import type { Subject } from "./Simulation.ts"
 import { bulkheadSubject } from "./subjects/bulkhead.ts"
 import { circuitSubject } from "./subjects/circuit.ts"
+import { coalesceSubject } from "./subjects/coalesce.ts"
 import { rateLimiterSubject } from "./subjects/rateLimiter.ts"
 import { retrySubject } from "./subjects/retry.ts"
+import { retryBudgetSubject } from "./subjects/retryBudget.ts"
 import { stackSubject } from "./subjects/stack.ts"
+import { tieredSubject } from "./subjects/tiered.ts"
 import { timeoutSubject } from "./subjects/timeout.ts"
 
 export const subjects: ReadonlyArray<Subject> = [
@@ -13,5 +16,8 @@ export const subjects: ReadonlyArray<Subject> = [
   timeoutSubject,
   rateLimiterSubject(),
   bulkheadSubject(),
+  retryBudgetSubject(),
+  coalesceSubject(),
+  tieredSubject(),
   stackSubject
 ]

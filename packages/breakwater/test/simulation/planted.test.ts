@@ -5,9 +5,12 @@ import { minimise, type Opened, report, simulate, type Subject } from "./Simulat
 import type { Call, Stage } from "./Stage.ts"
 import { bulkheadSubject } from "./subjects/bulkhead.ts"
 import { circuitSubject } from "./subjects/circuit.ts"
+import { coalesceSubject } from "./subjects/coalesce.ts"
 import { rateLimiterSubject } from "./subjects/rateLimiter.ts"
 import { retrySubject } from "./subjects/retry.ts"
 import { stackSubject } from "./subjects/stack.ts"
+import { retryBudgetSubject } from "./subjects/retryBudget.ts"
+import { tieredSubject } from "./subjects/tiered.ts"
 import { timeoutSubject } from "./subjects/timeout.ts"
 
 type Guard = Opened["guard"]
@@ -91,6 +94,57 @@ const planted: ReadonlyArray<readonly [subject: Subject, invariants: ReadonlyArr
       maxWait: "1 hour"
     })),
     ["INV-RL"]
+  ],
+  [
+    retryBudgetSubject("a retry budget of twice its share", (settings) => ({
+      ...settings,
+      ratio: Math.min((settings.ratio ?? 0.2) * 2, 1)
+    })),
+    ["INV-RT"]
+  ],
+  [
+    retryBudgetSubject("a retry budget with a floor too high", (settings) => ({
+      ...settings,
+      minPerSecond: (settings.minPerSecond ?? 1) + 1,
+      minConcurrent: (settings.minConcurrent ?? 3) + 1
+    })),
+    ["INV-RT"]
+  ],
+  [
+    retryBudgetSubject("a retry budget that remembers too long", (settings) => ({ ...settings, window: "1 minute" })),
+    ["INV-RT"]
+  ],
+  [
+    coalesceSubject("shared runs of a key too many", ({ capacity = 1 }) => ({ capacity: capacity + 1 })),
+    ["INV-CO", "INV-MET"]
+  ],
+  [
+    broken("shared runs that share nothing", coalesceSubject(), (_, stage) => (call) => stage.body(call)),
+    ["INV-CO", "INV-MET"]
+  ],
+  [
+    broken(
+      "a shared run whose callers get copies",
+      coalesceSubject(),
+      around((self) => Effect.map(self, (value) => ({ ...(value as object) })))
+    ),
+    ["INV-CO", "INV-CB-10"]
+  ],
+  [
+    broken(
+      "a shared run that goes on for nobody",
+      coalesceSubject(),
+      around((self) => Effect.uninterruptible(self))
+    ),
+    ["INV-CO", "INV-MET"]
+  ],
+  [
+    tieredSubject("tiers that answer whatever fails", (tiers) => tiers.map((tier) => ({ ...tier, on: "all" }))),
+    ["INV-FB"]
+  ],
+  [
+    tieredSubject("tiers that are never skipped", (tiers) => tiers.map((tier) => ({ ...tier, isTried: true }))),
+    ["INV-FB"]
   ],
   [
     broken(

@@ -13,10 +13,12 @@ export interface FallbackSettings {
 interface Options {
   readonly operation: string
   readonly settingsOf: (call: Call) => FallbackSettings | undefined
+  /** Whose attempts answer a call. Default: its own. */
+  readonly leaderOf?: (call: Call) => Call
 }
 
 /** INV-FB: at most one fallback for a call, for the failures that it is asked for, and never for an interruption. */
-export const fallback = (stage: Stage, { operation, settingsOf }: Options): Law => {
+export const fallback = (stage: Stage, { leaderOf = (call) => call, operation, settingsOf }: Options): Law => {
   const started = (call: Call, error: unknown): void => {
     const { now } = stage.world
     const settings = settingsOf(call)
@@ -24,7 +26,7 @@ export const fallback = (stage: Stage, { operation, settingsOf }: Options): Law 
     stage.hold("INV-FB", settings !== undefined, () => `call ${call.id} has no fallback`)
     stage.hold("INV-FB", call.interruptedAt === undefined, () => `call ${call.id} was interrupted and falls back`)
     if (rejectionOf(operation, error) !== undefined) return
-    const last = call.attempts.at(-1)
+    const last = leaderOf(call).attempts.at(-1)
     stage.hold(
       "INV-FB",
       last?.exit !== undefined && last.leftAt === now && [errorOf(last.exit), defectOf(last.exit)].includes(error),

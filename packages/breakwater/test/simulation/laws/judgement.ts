@@ -16,6 +16,14 @@ export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Outcome => {
   return (error as Refusal).answer === "permanent" ? "ignored" : "failed"
 }
 
+/** The values, errors and defects of an exit, the very same ones. */
+export const contentsOf = (exit: Exit.Exit<unknown, unknown>): ReadonlyArray<unknown> =>
+  Exit.isSuccess(exit)
+    ? [exit.value]
+    : exit.cause.reasons.map((reason) =>
+        Cause.isInterruptReason(reason) ? "interrupted" : Cause.isDieReason(reason) ? reason.defect : reason.error
+      )
+
 /** Interrupted and nothing else. */
 export const isInterrupted = (exit: Exit.Exit<unknown, unknown>): boolean =>
   Exit.isFailure(exit) && exit.cause.reasons.every(Cause.isInterruptReason)
@@ -37,6 +45,13 @@ export const isRepeatable = (exit: Exit.Exit<unknown, unknown>): boolean => {
     return error.reason._tag === "TimeoutExceeded" && error.reason.scope === "attempt"
   }
   return ["transient", "limited"].includes((error as Refusal).answer)
+}
+
+/** A rejection, so that the dependency was not reached. */
+export const isRefusal = (exit: Exit.Exit<unknown, unknown>): boolean => {
+  if (Exit.isSuccess(exit) || !exit.cause.reasons.every(Cause.isFailReason)) return false
+  const error = errorOf(exit)
+  return error instanceof ResilienceError && error.reason._tag !== "TimeoutExceeded"
 }
 
 /** The dependency's own wish, in milliseconds. */

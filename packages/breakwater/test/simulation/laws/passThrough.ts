@@ -1,23 +1,16 @@
 import { Cause, Exit } from "effect"
 import { ResilienceError } from "breakwater"
 import { type Call, describeExit, type Fact, type Law, type Stage } from "../Stage.ts"
-
-/** The values, errors and defects of an exit, the very same ones. */
-const contents = (exit: Exit.Exit<unknown, unknown>): ReadonlyArray<unknown> =>
-  Exit.isSuccess(exit)
-    ? [exit.value]
-    : exit.cause.reasons.map((reason) =>
-        Cause.isInterruptReason(reason) ? "interrupted" : Cause.isDieReason(reason) ? reason.defect : reason.error
-      )
+import { contentsOf } from "./judgement.ts"
 
 const isRejection = (exit: Exit.Exit<unknown, unknown>): boolean =>
-  contents(exit).some((content) => content instanceof ResilienceError && content.operation !== "elsewhere")
+  contentsOf(exit).some((content) => content instanceof ResilienceError && content.operation !== "elsewhere")
 
 /**
  * INV-CB-10: a call ends as its last attempt did, with the very same value, error or defect, unless it was refused, cut
- * short, interrupted, or answered by a fallback. And no caller is left without an end once interrupted.
+ * short, interrupted, or answered by a fallback. `leaderOf`: whose attempts answer a call. And no caller is left without an end once interrupted.
  */
-export const passThrough = (stage: Stage): Law => ({
+export const passThrough = (stage: Stage, leaderOf: (call: Call) => Call = (call) => call): Law => ({
   see: (fact: Fact) => {
     if (fact._tag === "Left") {
       const { attempt, call, exit } = fact
@@ -29,19 +22,19 @@ export const passThrough = (stage: Stage): Law => ({
         () => `attempt ${call.id}.${attempt.number} ends with ${describeExit(exit)}, its work did not`
       )
     }
-    if (fact._tag === "CallEnded") ended(stage, fact.call, fact.exit)
+    if (fact._tag === "CallEnded") ended(stage, leaderOf(fact.call), fact.call, fact.exit)
   }
 })
 
-const ended = (stage: Stage, call: Call, exit: Exit.Exit<unknown, unknown>): void => {
+const ended = (stage: Stage, leader: Call, call: Call, exit: Exit.Exit<unknown, unknown>): void => {
   stage.equal("INV-RES", call.endedAt, stage.world.now, "the end of the call")
   if (call.fallbacks.length > 0) return
   if (call.interruptedAt !== undefined) {
-    const isOver = Exit.isSuccess(exit) || Cause.hasInterrupts(exit.cause) || contents(exit).length > 0
+    const isOver = Exit.isSuccess(exit) || Cause.hasInterrupts(exit.cause) || contentsOf(exit).length > 0
     return stage.hold("INV-CB-10", isOver, () => `call ${call.id} was interrupted and ends with ${describeExit(exit)}`)
   }
   if (isRejection(exit)) return
-  const last = call.bodies.at(-1)?.exit
+  const last = leader.bodies.at(-1)?.exit
   stage.hold(
     "INV-CB-10",
     last !== undefined && isSame(last, exit),
@@ -50,6 +43,6 @@ const ended = (stage: Stage, call: Call, exit: Exit.Exit<unknown, unknown>): voi
 }
 
 const isSame = (one: Exit.Exit<unknown, unknown>, other: Exit.Exit<unknown, unknown>): boolean => {
-  const [these, those] = [contents(one), contents(other)]
+  const [these, those] = [contentsOf(one), contentsOf(other)]
   return one._tag === other._tag && these.length === those.length && these.every((each, at) => each === those[at])
 }

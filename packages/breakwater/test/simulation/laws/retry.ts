@@ -49,7 +49,9 @@ interface Progress {
   /** The next attempt, or the rejection in its place, is due then; `undefined`: the call ends at once. */
   next: number | undefined
   leftAt: number
-  because: "attempts" | "deadline" | undefined
+  because: "attempts" | "deadline" | "budget" | undefined
+  /** Others repeat enough. */
+  isDenied: boolean
 }
 
 interface Options {
@@ -106,12 +108,13 @@ export class RetryLaw implements Law {
     if (settings === undefined) return
     let progress = this.progress.get(call)
     if (progress === undefined) {
-      progress = { before: 0, draws: 0, next: undefined, leftAt: 0, because: undefined }
+      progress = { before: 0, draws: 0, next: undefined, leftAt: 0, because: undefined, isDenied: false }
       this.progress.set(call, progress)
     }
     progress.leftAt = this.stage.world.now
     progress.draws = this.stage.world.draws.length
     progress.because = undefined
+    progress.isDenied = false
     const isOver = !isRepeatable(exit) || call.interruptedAt !== undefined
     if (!isOver && attempt.number + 1 >= settings.maxAttempts) {
       progress.because = "attempts"
@@ -124,6 +127,17 @@ export class RetryLaw implements Law {
 
   private readonly pending: Array<Call> = []
 
+  /** A budget refuses the repetition that the latest attempt asks for. */
+  denied(call: Call): void {
+    const progress = this.progress.get(call)
+    this.stage.hold(
+      "INV-RT",
+      progress !== undefined && Number.isNaN(progress.next),
+      () => `call ${call.id} is refused a repetition that it cannot ask for`
+    )
+    if (progress !== undefined) progress.isDenied = true
+  }
+
   /** Works out the pause that follows the latest attempt. */
   private resolve(call: Call, progress: Progress): void {
     if (!Number.isNaN(progress.next)) return
@@ -135,6 +149,11 @@ export class RetryLaw implements Law {
     this.stage.hold("INV-RT", pause >= 0 && Number.isFinite(pause), () => `call ${call.id} pauses for ${pause} ms`)
     if (pause >= this.options.deadlineOf(call) - progress.leftAt - 1e-3) {
       progress.because = "deadline"
+      progress.next = undefined
+      this.exhausted++
+      this.stage.hold("INV-RT", !progress.isDenied, () => `call ${call.id} asks for more than it has time for`)
+    } else if (progress.isDenied) {
+      progress.because = "budget"
       progress.next = undefined
       this.exhausted++
     } else {
