@@ -380,12 +380,17 @@ export const toOutcome = ({ counted, retryAfter }: Classification): Outcome.Outc
 
 /**
  * The HTTP status of a response that reports the failure: 500 for anything but
- * our own errors.
+ * our own errors. A call that a rate limit refused is 429, all other rejections
+ * are 503.
  *
  * @category accessors
  * @since 0.1.0
  */
-export const statusOf = (error: unknown): number => (rowOf(error) ?? table.InfrastructureError).status
+export const statusOf = (error: unknown): number => {
+  const row = rowOf(error) ?? table.InfrastructureError
+  const isLimited = row === table.ResilienceError && tagOf(read(error, "reason")) === "RateLimitExceeded"
+  return (isLimited ? table.RateLimitError : row).status
+}
 
 /**
  * The rules in force, first one first.

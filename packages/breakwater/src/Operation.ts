@@ -70,6 +70,8 @@ export interface Counters {
   readonly retries: number
   /** Calls given up although their error could be retried. */
   readonly exhausted: number
+  /** Of the exhausted, those that the retry budget had nothing left for. */
+  readonly overBudget: number
   /** Attempts whose limit passed. */
   readonly timeouts: number
   /** Timed out attempts that are still ending. */
@@ -142,10 +144,19 @@ interface Trouble {
   fallbacks: number
   retries: number
   exhausted: number
+  overBudget: number
   timeouts: number
 }
 
-const noTrouble = (): Trouble => ({ rejections: {}, failures: {}, fallbacks: 0, retries: 0, exhausted: 0, timeouts: 0 })
+const noTrouble = (): Trouble => ({
+  rejections: {},
+  failures: {},
+  fallbacks: 0,
+  retries: 0,
+  exhausted: 0,
+  overBudget: 0,
+  timeouts: 0
+})
 
 const noAttempts: ReadonlyArray<Decision.FailedAttempt> = []
 
@@ -360,6 +371,7 @@ export class Operation {
   /** @internal */
   onExhausted({ attempts, because, clock, elapsed, error, key }: Retry.GivenUp): void {
     this.trouble.exhausted++
+    if (because === "budget") this.trouble.overBudget++
     this.publish("RetriesExhausted", key, clock, { attempts, elapsed, error: errorName(error), because })
   }
 

@@ -58,6 +58,7 @@ import type * as Coalesce from "./Coalesce.ts"
 import type * as Decision from "./Decision.ts"
 import * as Errors from "./Classification.ts"
 import type { Snapshot } from "./Operation.ts"
+import type * as Policy from "./Policy.ts"
 import type * as Pipeline from "./Pipeline.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Preset from "./Preset.ts"
@@ -141,6 +142,11 @@ export class Resilience extends Context.Service<
     readonly circuits: Effect.Effect<ReadonlyArray<CircuitBreaker.Circuit>>
     /** One circuit, by operation or by `operation:key`. */
     readonly circuit: (name: string) => Effect.Effect<Option.Option<CircuitBreaker.Circuit>>
+    /** What runs in a place of an operation, by either of its names. */
+    readonly policy: (
+      operation: string,
+      slot: Policy.Slot
+    ) => Effect.Effect<Option.Option<Policy.Running<never, unknown>>>
     /** What happens from now on. */
     readonly events: Stream.Stream<ResilienceEvent>
   }
@@ -219,6 +225,10 @@ const make = (running: Running, sink: EventSink.Sink): Resilience["Service"] => 
     running.operations(clock).flatMap((each) => each.circuits?.allUnsafe() ?? [])
   ),
   circuit: (name) => Effect.map(Clock.Clock, (clock) => Option.fromUndefinedOr(findCircuit(running, name, clock))),
+  policy: (name, slot) =>
+    Effect.map(Clock.Clock, (clock) =>
+      Option.fromUndefinedOr(running.operation(name, clock)?.policies?.[slot]?.running)
+    ),
   events: sink.stream
 })
 

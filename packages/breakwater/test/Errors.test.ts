@@ -171,12 +171,22 @@ describe("ResilienceError", () => {
     ["CircuitOpen", new ResilienceError.CircuitOpen({ retryAfter: second }), after(refused, second)],
     ["CircuitHalfOpen", new ResilienceError.CircuitHalfOpen({ retryAfter: second }), after(refused, second)],
     ["CircuitIsolated", new ResilienceError.CircuitIsolated({ because: "repair" }), refused],
+    [
+      "BulkheadFull",
+      new ResilienceError.BulkheadFull({ active: 1, queued: 0, limit: 1, waited: Duration.zero }),
+      refused
+    ],
+    [
+      "RateLimitExceeded",
+      new ResilienceError.RateLimitExceeded({ scope: "quota", retryAfter: second, limit: 5 }),
+      { ...after(refused, second), kind: "rate_limited" }
+    ],
     ["TimeoutExceeded of an attempt", timeout("attempt"), transient],
     ["TimeoutExceeded of the whole call", timeout("total"), { kind: "transient", retried: false, counted: true }]
   ])("%s", (_, reason, expected) => {
     const error = ResilienceError.reject("op", undefined, reason)
     assert.deepStrictEqual(classify(error), expected)
-    assert.strictEqual(Errors.statusOf(error), 503)
+    assert.strictEqual(Errors.statusOf(error), reason._tag === "RateLimitExceeded" ? 429 : 503)
   })
 })
 

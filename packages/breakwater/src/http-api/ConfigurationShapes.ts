@@ -7,15 +7,9 @@ import * as Schema from "effect/Schema"
 import * as CustomConfig from "../config/CustomConfig.ts"
 import * as Strategy from "../Strategy.ts"
 import { orNull, Seconds, snakeCase, Timestamp } from "../Wire.ts"
-import { Description } from "./Shapes.ts"
+import { Description, limitFields } from "./Shapes.ts"
 
-/**
- * The numbers of a strategy.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const ResilienceConfig = snakeCase("ResilienceConfig", {
+const resilienceConfig = snakeCase("ResilienceConfig", {
   strategy: Schema.String,
   /** `null`: the strategy has no retry. */
   retryConfig: Schema.NullOr(
@@ -41,9 +35,33 @@ export const ResilienceConfig = snakeCase("ResilienceConfig", {
   ),
   /** `null`: the strategy has no timeouts. */
   timeoutConfig: Schema.NullOr(snakeCase("TimeoutConfig", { attemptTimeout: Seconds, totalTimeout: Seconds })),
+  /** `null` for a limit that the strategy leaves out. */
+  bulkheadConfig: limitFields.bulkhead,
+  admissionConfig: limitFields.admission,
+  quotaConfig: limitFields.quota,
+  retryBudgetConfig: limitFields.retryBudget,
   enableCircuitBreaker: Schema.Boolean,
   enableRetry: Schema.Boolean
 })
+
+/**
+ * By name: spelled out wherever it stands it is more than the compiler writes down.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export interface ResilienceConfigCodec extends Schema.Codec<
+  typeof resilienceConfig.Type,
+  typeof resilienceConfig.Encoded
+> {}
+
+/**
+ * The numbers of a strategy.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const ResilienceConfig: ResilienceConfigCodec = resilienceConfig
 
 /**
  * @category models

@@ -4,8 +4,11 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import * as Bulkhead from "../Bulkhead.ts"
 import * as Finding from "../config/Finding.ts"
 import * as Health from "../monitoring/Health.ts"
+import * as RateLimiter from "../RateLimiter.ts"
+import * as RetryBudget from "../RetryBudget.ts"
 import { orNull, Seconds, snakeCase, Timestamp } from "../Wire.ts"
 
 /**
@@ -75,6 +78,14 @@ export const BreakerList = snakeCase("BreakerList", {
  */
 export type BreakerList = typeof BreakerList.Type
 
+/**
+ * What an operator may lay over a circuit, the strongest first.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const OverrideMode = Schema.Literals(["isolated", "disabled", "metrics_only"])
+
 const overrideFields = {
   reason: Schema.String,
   /** The id of the key. */
@@ -97,9 +108,7 @@ const detailFields = {
   /** Who holds the circuit open, and why: the override of mode `isolated`. */
   isolation: orNull(snakeCase("Isolation", overrideFields)),
   /** What operators have laid over the circuit, the strongest first: `isolated`, `disabled`, `metrics_only`. */
-  overrides: Schema.Array(
-    snakeCase("Override", { mode: Schema.Literals(["isolated", "disabled", "metrics_only"]), ...overrideFields })
-  ),
+  overrides: Schema.Array(snakeCase("Override", { mode: OverrideMode, ...overrideFields })),
   /** What the trip policies count while the circuit is closed. */
   window: Schema.Array(
     snakeCase("TripWindow", {
@@ -174,3 +183,188 @@ export const Description = snakeCase("StrategyDescription", {
  * @since 0.1.0
  */
 export type Description = typeof Description.Type
+
+/**
+ * How many run at once, and who waits.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const BulkheadSettings = snakeCase("BulkheadSettings", {
+  maxConcurrent: Schema.Int,
+  maxQueue: Schema.Int,
+  maxWait: Seconds,
+  order: Bulkhead.Order,
+  /** Whether each key has places of its own. */
+  perKey: Schema.Boolean
+})
+
+/**
+ * How much passes in a time, and what happens to the rest.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const RateLimitSettings = snakeCase("RateLimitSettings", {
+  algorithm: RateLimiter.Algorithm,
+  /** Units of cost in one window. */
+  limit: Schema.Int,
+  window: Seconds,
+  /** Units that may pass at once; `null` for an algorithm without a burst. */
+  burst: Schema.NullOr(Schema.Int),
+  onExceeded: Schema.Literals(["fail", "wait"]),
+  maxWait: Seconds,
+  maxQueue: Schema.Int,
+  /** Longest pause that a failed call may cause. */
+  maxPause: Seconds
+})
+
+/**
+ * How many retries a dependency is spared.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const RetryBudgetSettings = snakeCase("RetryBudgetSettings", {
+  form: RetryBudget.Form,
+  ratio: Schema.Finite,
+  minPerSecond: Schema.Finite,
+  minConcurrent: Schema.Int,
+  window: Seconds,
+  /** Whose calls share it; `null`: those of the operation. */
+  dependency: Schema.NullOr(Schema.String)
+})
+
+/**
+ * The limits of a strategy; `null` for one that it leaves out.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const limitFields = {
+  /** A limit on attempts that run at once. */
+  bulkhead: Schema.NullOr(BulkheadSettings),
+  /** A rate limit that each call passes once, before its first attempt. */
+  admission: Schema.NullOr(RateLimitSettings),
+  /** A rate limit that each attempt passes. */
+  quota: Schema.NullOr(RateLimitSettings),
+  /** A limit on retries, as a share of the calls. */
+  retryBudget: Schema.NullOr(RetryBudgetSettings)
+} as const
+
+/**
+ * A bulkhead at this moment.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const BulkheadState = snakeCase("BulkheadState", {
+  /** `null` for the one of the whole operation. */
+  key: Schema.NullOr(Schema.String),
+  active: Schema.Int,
+  queued: Schema.Int,
+  /** Attempts that may run. Fewer than `active` for a while after it was made smaller. */
+  limit: Schema.Int,
+  longestWaitSeconds: Seconds,
+  counters: snakeCase("BulkheadCounters", {
+    admitted: Schema.Int,
+    rejected: Schema.Int,
+    /** Attempts that had to wait. */
+    waited: Schema.Int,
+    /** Of the rejected, those that had waited. */
+    gaveUp: Schema.Int,
+    /** Interrupted while they waited. */
+    interrupted: Schema.Int
+  })
+})
+
+/**
+ * Where a rate limit stands: once for a call, or for each attempt.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const RateLimitScope = Schema.Literals(["admission", "quota"])
+
+/**
+ * A rate limit at this moment.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const RateLimitState = snakeCase("RateLimitState", {
+  scope: RateLimitScope,
+  settings: RateLimitSettings,
+  /** Units that could pass now, for the key that has least. */
+  available: Schema.Finite,
+  /** Calls that wait, over all keys. */
+  waiting: Schema.Int,
+  /** Time for which nothing passes, for the key that is paused longest; 0 without a pause. */
+  pausedForSeconds: Seconds,
+  counters: snakeCase("RateLimitCounters", {
+    granted: Schema.Int,
+    started: Schema.Int,
+    returned: Schema.Int,
+    held: Schema.Int,
+    refused: Schema.Int,
+    /** Had to wait, whatever came of it. */
+    waited: Schema.Int
+  }),
+  /** 100 at most: paused, then most waiting, then least available. */
+  keys: Schema.Array(
+    snakeCase("RateLimitKey", {
+      /** `null`: the calls without a key. `(overflow)`: those of the keys beyond the bound. */
+      key: Schema.NullOr(Schema.String),
+      available: Schema.Finite,
+      /** Units that could pass at best. */
+      limit: Schema.Finite,
+      waiting: Schema.Int,
+      refused: Schema.Int,
+      pausedForSeconds: Seconds
+    })
+  ),
+  totalKeys: Schema.Int
+})
+
+/**
+ * A retry budget at this moment.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const RetryBudgetState = snakeCase("RetryBudgetState", {
+  dependency: Schema.String,
+  /** Retries that are left: from 0 to `max`. */
+  tokens: Schema.Finite,
+  max: Schema.Finite,
+  /** Retries that count now. */
+  used: Schema.Finite,
+  /** Of all that share the budget. */
+  counters: snakeCase("RetryBudgetCounters", {
+    calls: Schema.Int,
+    granted: Schema.Int,
+    /** Granted, and did not happen. */
+    returned: Schema.Int,
+    refused: Schema.Int
+  }),
+  /** Calls of this operation that were given up because the budget had no retry left. */
+  givenUp: Schema.Int
+})
+
+/**
+ * The runs that calls share at this moment.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const CoalesceState = snakeCase("CoalesceState", {
+  capacity: Schema.Int,
+  inFlight: Schema.Int,
+  /** Callers that wait, those whose own run it is among them. */
+  waiting: Schema.Int,
+  led: Schema.Int,
+  /** Calls that followed: runs that were saved. */
+  joined: Schema.Int,
+  /** Calls that ran by themselves, for lack of room. */
+  alone: Schema.Int
+})

@@ -163,7 +163,11 @@ const refusal = (name: string, { at, circuit, elapsed }: Decision.Decision, reas
         Duration.isZero(reason.waited) ? "" : `, after a wait of ${Duration.format(reason.waited)}`
       }`
     case "RateLimitExceeded":
-      return `refused by the ${reason.scope} rate limit of ${name}: ${reason.limit} are allowed, room again in ${Duration.format(reason.retryAfter)}`
+      return `refused by the ${reason.scope} rate limit of ${name}: ${reason.limit} are allowed, ${
+        Duration.isFinite(reason.retryAfter)
+          ? `room again in ${Duration.format(reason.retryAfter)}`
+          : `a cost of ${reason.cost} never passes`
+      }`
     case "TimeoutExceeded":
       return `${name} was cut short by its ${reason.scope} timeout of ${Duration.format(reason.limit)}, ${span(elapsed)} after its start`
     case undefined:

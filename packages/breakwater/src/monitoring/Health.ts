@@ -21,7 +21,7 @@
  * | `pipelines_shared` | operations or strategies seem to be made for each call | yes |
  * | `keys_bounded` | new keys keep coming at 90 % of the bound, or calls share the circuit beyond it | yes |
  * | `preset_fits_environment` | the preset is not meant for the environment that was detected | |
- * | `isolations_short` | an operator holds a circuit open for an hour | yes |
+ * | `isolations_short` | an operator holds a circuit open, or lets it refuse nothing, for an hour | yes |
  *
  * **Gotchas**
  *
@@ -82,6 +82,8 @@ import { circuitsOf, isOpen, namesOf, percent, severityOf } from "./internal/sna
 
 /** Operations, and circuits, that `detailed` lists. */
 const maxListed = 1000
+/** Bulkheads, and pauses, that `detailed` lists. */
+const maxLimits = 100
 /** Alerts that `detailed` lists. */
 const maxAlerts = 10
 
@@ -96,7 +98,7 @@ export class Settings extends Schema.Class<Settings>("breakwater/monitoring/Heal
   uncalledAfter: Settings_.duration({ minimum: "1 milli", maximum: "30 days" }).pipe(
     Settings_.withDefault(Duration.minutes(5))
   ),
-  /** Time a circuit may be isolated, 1 ms to 30 days. Default 1 hour. */
+  /** Time a circuit may be isolated, disabled or for metrics only, 1 ms to 30 days. Default 1 hour. */
   isolatedAfter: Settings_.duration({ minimum: "1 milli", maximum: "30 days" }).pipe(
     Settings_.withDefault(Duration.hours(1))
   ),
@@ -344,6 +346,25 @@ export const Detailed = snakeCase("DetailedHealth", {
   ),
   /** Left out of the two lists above, which have 1,000 entries at most, the worst ones first. */
   omitted: snakeCase("HealthOmitted", { operations: Schema.Int, circuitBreakers: Schema.Int }),
+  /** Bulkheads without a free place, 100 at most, those with most who wait first. They degrade nothing. */
+  fullBulkheads: Schema.Array(
+    snakeCase("HealthBulkhead", {
+      name: Schema.String,
+      active: Schema.Int,
+      queued: Schema.Int,
+      limit: Schema.Int
+    })
+  ),
+  /** Keys that a rate limit lets nothing of through for a while, 100 at most, the longest first. */
+  pausedRateLimits: Schema.Array(
+    snakeCase("HealthRateLimit", {
+      operation: Schema.String,
+      scope: Schema.Literals(["admission", "quota"]),
+      /** `null`: the calls without a key. */
+      key: Schema.NullOr(Schema.String),
+      pausedForSeconds: Seconds
+    })
+  ),
   environment: snakeCase("HealthEnvironment", {
     detected: Environment.Environment,
     confidence: Schema.Finite,
@@ -558,6 +579,21 @@ export const detailed = (facts: Facts): Detailed => {
       operations: operations.length - listed.length,
       circuitBreakers: circuits.length - listedCircuits.length
     },
+    fullBulkheads: operations
+      .flatMap(({ bulkheads }) => bulkheads)
+      .filter(({ active, limit }) => active >= limit)
+      .toSorted((a, b) => b.queued - a.queued)
+      .slice(0, maxLimits)
+      .map(({ active, limit, name, queued }) => ({ name, active, queued, limit })),
+    pausedRateLimits: operations
+      .flatMap(({ admission, quota }) => [...Option.toArray(admission), ...Option.toArray(quota)])
+      .flatMap(({ keys, operation, scope }) =>
+        keys
+          .filter(({ pausedFor }) => !Duration.isZero(pausedFor))
+          .map(({ key, pausedFor }) => ({ operation, scope, key: key ?? null, pausedForSeconds: pausedFor }))
+      )
+      .toSorted((a, b) => Duration.toMillis(b.pausedForSeconds) - Duration.toMillis(a.pausedForSeconds))
+      .slice(0, maxLimits),
     environment: {
       detected: detection?.environment ?? "unknown",
       confidence: detection?.confidence ?? 0,

@@ -22,6 +22,14 @@
  * | `breakwater_circuits` | gauge | `state` |
  * | `breakwater_circuit_transitions_total` | counter | `to`: `open`, `half_open`, `closed` |
  * | `breakwater_circuit_failures` | gauge | |
+ * | `breakwater_bulkhead_active`, `_queued`, `_limit` | gauge | |
+ * | `breakwater_bulkhead_rejected_total`, `_waited_total` | counter | |
+ * | `breakwater_rate_limit_available`, `_waiting`, `_paused_seconds` | gauge | `scope`: `admission`, `quota` |
+ * | `breakwater_rate_limit_granted_total`, `_refused_total`, `_waited_total` | counter | `scope` |
+ * | `breakwater_retry_budget_tokens` | gauge | |
+ * | `breakwater_retries_refused_total` | counter | |
+ * | `breakwater_coalesce_waiting` | gauge | |
+ * | `breakwater_coalesced_calls_total` | counter | |
  * | `breakwater_operations` | gauge | no `operation` |
  * | `breakwater_events_total` | counter | `event`, no `operation` |
  *
@@ -29,8 +37,10 @@
  *   read the operations, so calls pay nothing.
  * - A summary has the quantiles of the latest half to whole minute, and the
  *   count and sum of all time. Without a call in that time it has no quantiles.
+ * - An operation has the series of a policy from when it first had the policy.
  * - No label holds a key. The circuits of an operation are one series: the
- *   worst state, the most failures, the sum of transitions.
+ *   worst state, the most failures, the sum of transitions. So are the keys of
+ *   its limits: the least that is available, the longest pause, the sum of calls.
  * - Operations beyond `maxOperations` are one, called `(other)`. An operation
  *   that is forgotten takes its series with it.
  *
@@ -77,6 +87,7 @@ import type { Snapshot } from "../Operation.ts"
 import { Resilience } from "../Resilience.ts"
 import { ResilienceEvent } from "../ResilienceEvent.ts"
 import { InvalidSettings } from "../Settings.ts"
+import { parts } from "./internal/parts.ts"
 import { Row } from "./internal/row.ts"
 import * as series from "./internal/series.ts"
 
@@ -192,7 +203,8 @@ export const layerHttp = (
 interface Entry {
   readonly row: Row
   readonly registrations: Array<Metric.Registration>
-  hasCircuits: boolean
+  /** Places in `parts` whose series are registered. */
+  readonly parts: Set<number>
 }
 
 const rest = "(other)"
@@ -297,20 +309,21 @@ class Exported {
     series.counters.forEach((each, index) => {
       registrations.push(this.counter(each, operation, () => row.counter(index)))
     })
-    const entry: Entry = { row, registrations, hasCircuits: false }
-    this.registerGauges(operation, entry)
-    return entry
+    this.gauges(series.gauges, operation, row, registrations)
+    return { row, registrations, parts: new Set() }
   }
 
   private update(operation: string, entry: Entry, snapshots: ReadonlyArray<Snapshot>): void {
     const { registrations, row } = entry
     row.update(snapshots)
-    if (!row.hasCircuits || entry.hasCircuits) return
-    entry.hasCircuits = true
-    series.transitions.forEach((each, index) => {
-      registrations.push(this.counter(each, operation, () => row.transition(index)))
+    parts.forEach(({ counters, gauges }, part) => {
+      if (!row.has(part) || entry.parts.has(part)) return
+      entry.parts.add(part)
+      counters.forEach((each, index) => {
+        registrations.push(this.counter(each, operation, () => row.counterOf(part, index)))
+      })
+      this.gauges(gauges, operation, row, registrations)
     })
-    this.registerGauges(operation, entry)
   }
 
   private counter(of: series.Series, operation: string, read: () => number): Metric.Registration {
@@ -319,9 +332,13 @@ class Exported {
     return this.register(counter, () => ({ count: read(), incremental: true }))
   }
 
-  private registerGauges(operation: string, { hasCircuits, registrations, row }: Entry): void {
-    for (const each of series.gauges) {
-      if (each.ofCircuits !== hasCircuits) continue
+  private gauges(
+    all: ReadonlyArray<series.Gauge>,
+    operation: string,
+    row: Row,
+    registrations: Array<Metric.Registration>
+  ): void {
+    for (const each of all) {
       const { description, labels, name, unit } = each
       const gauge = Metric.gauge(name, { description, attributes: { operation, ...labels, unit } })
       registrations.push(this.register(gauge, () => ({ value: row.gauge(each) })))

@@ -160,6 +160,47 @@ describe("an override for metrics only", () => {
   )
 })
 
+describe("a release", () => {
+  it.effect("ends one override and leaves the others, and the circuit as it is", () =>
+    Effect.gen(function* () {
+      const { audit, post } = yield* app()
+      yield* open("ai_service")
+      yield* post(at("disable"), { reason: "load test" })
+      yield* post(at("isolate"), { reason: "incident" })
+      const body = yield* post(at("release"), { mode: "isolated", reason: "over" }, { key: secrets.operate })
+      yield* decodes(AdminApi.BreakerDetails, body)
+      assert.deepInclude(body, { state: "disabled", isolation: null, version: 4 })
+      assert.lengthOf(body.overrides, 1)
+      assert.strictEqual(yield* reasonOf("ai_service"), "admitted")
+      // Where `close` would have closed it.
+      assert.deepInclude(yield* post(at("release"), { mode: "disabled" }), { state: "open", overrides: [] })
+      assert.strictEqual(yield* reasonOf("ai_service"), "CircuitOpen")
+      const [last, first] = yield* audit
+      assert.deepInclude(first, {
+        action: "release_circuit_breaker",
+        resource: "circuit-breakers/ai_service",
+        from: "isolated",
+        to: "disabled",
+        version: 4,
+        reason: "over",
+        result: "done"
+      })
+      assert.deepInclude(last, { from: "disabled", to: "open", version: 5, reason: null })
+    }).pipe(Effect.provide(live))
+  )
+
+  it.effect("of what does not lie over the circuit changes nothing, and one of no mode is 400", () =>
+    Effect.gen(function* () {
+      const { post: send, refused } = yield* app()
+      yield* send(at("isolate"), { reason: "incident" })
+      assert.deepInclude(yield* send(at("release"), { mode: "disabled" }), { state: "isolated", version: 1 })
+      for (const body of [{}, { mode: "open" }, { mode: "isolated", reason: "x".repeat(201) }]) {
+        yield* refused(400, at("release"), post(body))
+      }
+    }).pipe(Effect.provide(live))
+  )
+})
+
 describe("a window", () => {
   it.effect("is told while the circuit is closed", () =>
     Effect.gen(function* () {
@@ -231,12 +272,14 @@ describe("a reset of all", () => {
   )
 })
 
+const bodyOf = (command: string) => ({ reason: "why", ...(command === "release" ? { mode: "isolated" } : {}) })
+
 describe("a command", () => {
   it.effect("about a circuit that does not exist is 422 with those that do", () =>
     Effect.gen(function* () {
       const { refused } = yield* app()
-      for (const command of ["trip", "isolate", "disable", "metrics-only", "close"]) {
-        const context = yield* refused(422, at(command, "ghost"), post({ reason: "why" }))
+      for (const command of ["trip", "isolate", "disable", "metrics-only", "close", "release"]) {
+        const context = yield* refused(422, at(command, "ghost"), post(bodyOf(command)))
         assert.deepInclude(context, { breaker_name: "ghost", endpoint: `${command.replace("-", "_")}_circuit_breaker` })
         assert.include(context.available_breakers, "ai_service")
       }
@@ -248,8 +291,8 @@ describe("a command", () => {
       const { get, post: send, refused } = yield* app()
       yield* open("ai_service")
       const stale = { headers: { "if-match": '"0"' } }
-      for (const command of ["trip", "isolate", "disable", "metrics-only", "close"]) {
-        const context = yield* refused(412, at(command), post({ reason: "why" }, stale))
+      for (const command of ["trip", "isolate", "disable", "metrics-only", "close", "release"]) {
+        const context = yield* refused(412, at(command), post(bodyOf(command), stale))
         assert.deepInclude(context, { breaker_name: "ai_service", current_version: 1 })
       }
       assert.deepInclude(yield* get("/circuit-breakers/ai_service"), { state: "open", version: 1 })

@@ -58,6 +58,10 @@ describe("the configuration over HTTP", () => {
         },
         circuit_breaker_config: { failure_threshold: 10, recovery_timeout: 120, half_open_max_calls: 1 },
         timeout_config: { attempt_timeout: 30, total_timeout: 100 },
+        bulkhead_config: null,
+        admission_config: null,
+        quota_config: null,
+        retry_budget_config: null,
         enable_circuit_breaker: true,
         enable_retry: true
       })

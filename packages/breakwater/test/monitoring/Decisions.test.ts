@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Fiber, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Decisions, Errors, Preset, Resilience, Strategy, withResilience } from "breakwater"
+import { Bulkhead, Decisions, Errors, Preset, RateLimiter, Resilience, Strategy, withResilience } from "breakwater"
 
 const strategy = Strategy.make("careful", {
   retry: { maxAttempts: 3, base: "1 second", minDelay: 0, jitter: "none" },
@@ -74,6 +74,53 @@ describe("a decision", () => {
 
   const explained = (error: { readonly decisionId: string | undefined }) =>
     Effect.map(Decisions.find(error.decisionId ?? ""), Decisions.explain)
+
+  it.effect("tells of a bulkhead, a rate limit, and a cost that no wait makes room for", () =>
+    Effect.gen(function* () {
+      const crowded = Strategy.make("crowded", {
+        retry: false,
+        bulkhead: Bulkhead.settings({ maxConcurrent: 1, maxQueue: 1, maxWait: "2 seconds" })
+      })
+      const call = <A>(self: Effect.Effect<A>) =>
+        self.pipe(
+          withResilience(crowded, { operation: "upload" }),
+          Effect.flip,
+          Effect.forkChild({ startImmediately: true })
+        )
+      const running = yield* call(Effect.never)
+      const waiting = yield* call(Effect.void)
+      assert.strictEqual(
+        yield* explained(yield* Effect.flip(Effect.void.pipe(withResilience(crowded, { operation: "upload" })))),
+        "refused by bulkhead upload: 1 of 1 places taken and 1 waiting"
+      )
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(
+        yield* explained(yield* Fiber.join(waiting)),
+        "refused by bulkhead upload: 1 of 1 places taken and 0 waiting, after a wait of 2s"
+      )
+      yield* Fiber.interrupt(running)
+
+      const metered = Strategy.make("metered", {
+        retry: false,
+        admission: RateLimiter.settings({ limit: 1, window: "1 minute" })
+      })
+      const metering = Effect.void.pipe(withResilience(metered, { operation: "embed" }))
+      yield* metering
+      assert.strictEqual(
+        yield* explained(yield* Effect.flip(metering)),
+        "refused by the admission rate limit of embed: 1 are allowed, room again in 1m"
+      )
+      const costly = yield* Effect.flip(Effect.provideService(metering, RateLimiter.Cost, 2))
+      assert.strictEqual(
+        yield* explained(costly),
+        "refused by the admission rate limit of embed: 1 are allowed, a cost of 2 never passes"
+      )
+      const [decision] = yield* Decisions.list({ operation: "embed" })
+      const json = JSON.stringify(yield* Schema.encodeEffect(Decisions.View)(Decisions.view(decision!)))
+      assert.notInclude(json, "Infinity")
+      assert.notInclude(costly.message, "Infinity")
+    }).pipe(Effect.provide(live(0)))
+  )
 
   it.effect("remembers attempts and pauses, by name and never by message", () =>
     Effect.gen(function* () {

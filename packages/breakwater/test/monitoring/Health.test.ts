@@ -1,9 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, DateTime, Effect, Layer, Option, Schema } from "effect"
+import { ConfigProvider, DateTime, Duration, Effect, Layer, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
+import * as Bulkhead from "../../src/Bulkhead.ts"
 import * as Configuration from "../../src/config/Configuration.ts"
+import * as Errors from "../../src/Errors.ts"
 import * as Health from "../../src/monitoring/Health.ts"
 import * as Preset from "../../src/Preset.ts"
+import * as RateLimiter from "../../src/RateLimiter.ts"
 import { type LayerOptions, Resilience, withOperation, withResilience } from "../../src/Resilience.ts"
 import * as Settings from "../../src/Settings.ts"
 import * as Strategy from "../../src/Strategy.ts"
@@ -12,6 +15,13 @@ const Fragile = Strategy.make("fragile", {
   extends: "aggressive",
   retry: false,
   circuitBreaker: { failureThreshold: 1, openDuration: "30 seconds" }
+})
+
+const Limited = Strategy.make("limited", {
+  retry: false,
+  timeout: false,
+  bulkhead: Bulkhead.settings({ maxConcurrent: 2, maxQueue: 5, maxWait: "1 hour" }),
+  quota: RateLimiter.settings({ limit: 100 })
 })
 
 const environment = (variables: Record<string, string>) =>
@@ -141,6 +151,8 @@ describe("detailed health", () => {
         "operations",
         "circuit_breakers",
         "omitted",
+        "full_bulkheads",
+        "paused_rate_limits",
         "environment",
         "alerts",
         "checks"
@@ -420,13 +432,92 @@ describe("the check of", () => {
       yield* succeed("mail")
       const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("pay"))
       yield* circuit.isolate({ reason: "maintenance", actor: "ada" })
-      assert.strictEqual((yield* check("isolations_short")).detail, "1 of 2 circuits are isolated, none for 1h")
+      assert.strictEqual((yield* check("isolations_short")).detail, "1 override lies over 2 circuits, none for 1h")
       yield* TestClock.adjust("65 minutes")
       const { detail, ok } = yield* check("isolations_short")
       assert.isFalse(ok)
-      assert.strictEqual(detail, '1 of 2 circuits are isolated for 1h or more: pay (1h 5m, by ada: "maintenance")')
+      assert.strictEqual(
+        detail,
+        '1 override lies over 2 circuits, 1 of them for 1h or more: pay (isolated for 1h 5m, by ada: "maintenance")'
+      )
       yield* circuit.close
       assert.isTrue(yield* isOk("isolations_short"))
+    }).pipe(Effect.provide(running()))
+  )
+})
+
+describe("overrides that refuse nothing", () => {
+  it.effect("are long after an hour as well, each by itself, and short after a release", () =>
+    Effect.gen(function* () {
+      yield* succeed("pay")
+      const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("pay"))
+      yield* circuit.disable({ reason: "load test", actor: "ada" })
+      yield* detailed
+      yield* TestClock.adjust("30 minutes")
+      yield* circuit.metricsOnly({ reason: "trial" })
+      assert.isTrue(yield* isOk("isolations_short"))
+      yield* TestClock.adjust("30 minutes")
+      assert.strictEqual(
+        (yield* check("isolations_short")).detail,
+        '2 overrides lie over 1 circuit, 1 of them for 1h or more: pay (disabled for 1h, by ada: "load test")'
+      )
+      yield* TestClock.adjust("30 minutes")
+      assert.include(
+        (yield* check("isolations_short")).detail,
+        'pay (disabled for 1h 30m, by ada: "load test"), pay (metrics only for 1h, by unknown: "trial")'
+      )
+      assert.strictEqual((yield* detailed).status, "degraded")
+      yield* circuit.release("disabled")
+      assert.isFalse(yield* isOk("isolations_short"))
+      yield* circuit.release("metrics_only")
+      assert.isTrue(yield* isOk("isolations_short"))
+    }).pipe(Effect.provide(running()))
+  )
+})
+
+describe("limits in detailed health", () => {
+  it.effect("are bulkheads without a free place and rate limits that are paused", () =>
+    Effect.gen(function* () {
+      const call = (operation: string, key: string, self: Effect.Effect<void, unknown>) =>
+        Effect.forkChild(Effect.exit(self.pipe(withResilience(Limited, { operation, key }))), {
+          startImmediately: true
+        })
+      yield* call("pay", "a", Effect.never)
+      const half = yield* detailed
+      assert.deepStrictEqual([half.fullBulkheads, half.pausedRateLimits], [[], []])
+      yield* call("pay", "a", Effect.never)
+      yield* call("pay", "b", Effect.never)
+      yield* call("mail", "a", Effect.never)
+      yield* call("mail", "a", Effect.never)
+      for (const [operation, key, seconds] of [
+        ["read", "short", 10],
+        ["read", "long", 40],
+        ["list", "other", 20]
+      ] as const) {
+        const limited = new Errors.RateLimitError({ message: "slow down", retryAfter: Duration.seconds(seconds) })
+        yield* call(operation, key, Effect.fail(limited))
+      }
+      const found = yield* detailed
+      assert.deepStrictEqual(found.fullBulkheads, [
+        { name: "pay", active: 2, queued: 1, limit: 2 },
+        { name: "mail", active: 2, queued: 0, limit: 2 }
+      ])
+      assert.deepStrictEqual(
+        found.pausedRateLimits.map(({ key, operation, pausedForSeconds, scope }) => [
+          operation,
+          scope,
+          key,
+          Duration.toSeconds(pausedForSeconds)
+        ]),
+        [
+          ["read", "quota", "long", 40],
+          ["list", "quota", "other", 20],
+          ["read", "quota", "short", 10]
+        ]
+      )
+      assert.strictEqual(found.status, "healthy")
+      yield* TestClock.adjust("20 seconds")
+      assert.lengthOf((yield* detailed).pausedRateLimits, 1)
     }).pipe(Effect.provide(running()))
   )
 })

@@ -1,13 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Metric, Option, Stream } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Metric, Option, Stream } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { OtlpExporter, PrometheusMetrics } from "effect/observability"
 import { TestClock } from "effect/testing"
+import * as Bulkhead from "../../src/Bulkhead.ts"
+import * as Coalesce from "../../src/Coalesce.ts"
+import * as Errors from "../../src/Errors.ts"
 import { Metrics } from "../../src/observability/index.ts"
 import * as Preset from "../../src/Preset.ts"
+import * as RateLimiter from "../../src/RateLimiter.ts"
 import { type LayerOptions, Resilience, withResilience } from "../../src/Resilience.ts"
 import { isResilienceError } from "../../src/ResilienceError.ts"
 import * as ResilienceEvent from "../../src/ResilienceEvent.ts"
+import * as RetryBudget from "../../src/RetryBudget.ts"
 import { InvalidSettings } from "../../src/Settings.ts"
 import * as Strategy from "../../src/Strategy.ts"
 import * as prometheus from "./prometheus.ts"
@@ -18,6 +23,21 @@ const quick = Strategy.make("quick", {
   timeout: { attempt: "500 millis", total: "3 seconds" }
 })
 const once = Strategy.make("once", { extends: quick, retry: false, circuitBreaker: { failureThreshold: 1 } })
+const limited = Strategy.make("limited", {
+  retry: { maxAttempts: 3, base: "100 millis", minDelay: 0, jitter: "none" },
+  circuitBreaker: false,
+  timeout: false,
+  admission: RateLimiter.settings({ limit: 4, window: "1 hour", maxPause: 0 }),
+  bulkhead: Bulkhead.settings({ maxConcurrent: 1, maxQueue: 1, maxWait: "10 seconds" }),
+  quota: RateLimiter.settings({ limit: 100, window: "1 hour" }),
+  retryBudget: RetryBudget.settings({ minPerSecond: 0, ratio: 0.001 })
+})
+const keyed = Strategy.make("keyed", {
+  extends: once,
+  timeout: false,
+  circuitBreaker: false,
+  bulkhead: Bulkhead.settings({ maxConcurrent: 1, perKey: true })
+})
 
 const registry = Layer.sync(Metric.MetricRegistry, () => new Map())
 const live = (metrics?: Metrics.Options, options?: LayerOptions) =>
@@ -121,6 +141,97 @@ describe("Metrics", () => {
       assert.deepStrictEqual(of(later, "breakwater_call_duration_seconds"), {})
       assert.deepStrictEqual(of(later, "breakwater_call_duration_seconds_count"), { [`{operation="read"}`]: 1 })
     }).pipe(Effect.provide(live()))
+  )
+
+  it.effect("tells of limits, pauses and budgets, for operations that have them", () =>
+    Effect.gen(function* () {
+      yield* succeed("read")
+      const slow = Effect.sleep("1 second").pipe(withResilience(limited, { operation: "pay", key: "sk-live-0f3c2b7e" }))
+      const running = yield* Effect.forEach([1, 2, 3], () =>
+        Effect.forkChild(Effect.exit(slow), { startImmediately: true })
+      )
+      const during = yield* scrape
+      assert.deepStrictEqual(
+        Array.from(during).filter(([identity]) => /(bulkhead|rate_limit|budget|refused)_.*"read"/.test(identity)),
+        []
+      )
+      for (const [identity, value] of Object.entries({
+        [`breakwater_bulkhead_active{operation="pay"}`]: 1,
+        [`breakwater_bulkhead_queued{operation="pay"}`]: 1,
+        [`breakwater_bulkhead_limit{operation="pay"}`]: 1,
+        [`breakwater_bulkhead_rejected_total{operation="pay"}`]: 1,
+        [`breakwater_bulkhead_waited_total{operation="pay"}`]: 1,
+        [`breakwater_rate_limit_available{operation="pay",scope="admission"}`]: 1,
+        [`breakwater_rate_limit_available{operation="pay",scope="quota"}`]: 99,
+        [`breakwater_rate_limit_granted_total{operation="pay",scope="admission"}`]: 3,
+        [`breakwater_rate_limit_granted_total{operation="pay",scope="quota"}`]: 1,
+        [`breakwater_rate_limit_refused_total{operation="pay",scope="admission"}`]: 0,
+        [`breakwater_rate_limit_paused_seconds{operation="pay",scope="quota"}`]: 0
+      })) {
+        assert.strictEqual(during.get(identity), value, identity)
+      }
+      assert.isAbove(during.get(`breakwater_retry_budget_tokens{operation="pay"}`) ?? 0, 0)
+      yield* TestClock.adjust("2 seconds")
+      yield* Effect.forEach(running, Fiber.join)
+
+      const limitedBy = new Errors.RateLimitError({ message: "slow down", retryAfter: Duration.seconds(30) })
+      const call = (error: unknown) =>
+        Effect.exit(Effect.fail(error).pipe(withResilience(limited, { operation: "pay" })))
+      const retried = yield* Effect.forkChild(call("down"), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(retried)
+      yield* call(limitedBy)
+      yield* TestClock.adjust("10 seconds")
+      yield* Effect.repeat(call("down"), { times: 3 })
+      const after = yield* scrape
+      for (const [identity, value] of Object.entries({
+        [`breakwater_bulkhead_active{operation="pay"}`]: 0,
+        [`breakwater_rate_limit_paused_seconds{operation="pay",scope="quota"}`]: 20,
+        [`breakwater_rate_limit_available{operation="pay",scope="quota"}`]: 0,
+        [`breakwater_rate_limit_refused_total{operation="pay",scope="admission"}`]: 2,
+        [`breakwater_rate_limit_refused_total{operation="pay",scope="quota"}`]: 2,
+        [`breakwater_retries_total{operation="pay"}`]: 1,
+        [`breakwater_retries_refused_total{operation="pay"}`]: 2
+      })) {
+        assert.strictEqual(after.get(identity), value, identity)
+      }
+    }).pipe(Effect.provide(live()))
+  )
+
+  it.effect("counts callers that follow the run of another", () =>
+    Effect.gen(function* () {
+      const shared = Effect.sleep("1 second").pipe(
+        withResilience(quick, { operation: "read", coalesce: Coalesce.by("one") })
+      )
+      const callers = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(shared, { startImmediately: true }))
+      assert.strictEqual((yield* scrape).get(`breakwater_coalesce_waiting{operation="read"}`), 3)
+      for (const caller of callers) yield* Fiber.interrupt(caller)
+      const samples = yield* scrape
+      assert.strictEqual(samples.get(`breakwater_coalesced_calls_total{operation="read"}`), 2)
+      assert.strictEqual(samples.get(`breakwater_coalesce_waiting{operation="read"}`), 0)
+    }).pipe(Effect.provide(live()))
+  )
+
+  it.effect("never counts down when the bulkheads of keys are forgotten", () =>
+    Effect.gen(function* () {
+      let before: ReadonlyMap<string, number> = new Map()
+      for (let round = 0; round < 10; round++) {
+        for (const key of ["a", "b", "c", "d"]) {
+          const call = Effect.sleep("1 second").pipe(
+            withResilience(keyed, { operation: "pay", key: `${key}${round}` }),
+            Effect.exit
+          )
+          yield* Effect.forkChild(Effect.all([call, call], { concurrency: 2 }), { startImmediately: true })
+        }
+        const after = prometheus.counts(yield* Metrics.prometheus())
+        for (const [identity, count] of before) assert.isAtLeast(after.get(identity) ?? -1, count, identity)
+        before = after
+        yield* TestClock.adjust("2 seconds")
+      }
+      assert.strictEqual(before.get(`breakwater_bulkhead_rejected_total{operation="pay"}`), 40)
+      const { bulkheads } = Option.getOrThrow(yield* (yield* Resilience).operation("pay"))
+      assert.isAtMost(bulkheads.length, 5)
+    }).pipe(Effect.provide(live({}, { maxKeys: 4 })))
   )
 
   it.effect("counts events by their tag", () =>

@@ -107,7 +107,7 @@ describe("the Grafana dashboard", () => {
     const panels: ReadonlyArray<Record<string, any>> = dashboard.panels
     assert.deepStrictEqual(
       panels.filter(({ type }) => type === "row").map(({ title }) => title),
-      ["Summary", "Calls", "Circuits", "Retries & timeouts"]
+      ["Summary", "Calls", "Circuits", "Retries & timeouts", "Limits"]
     )
     assert.strictEqual(dashboard.schemaVersion, 41)
     assert.strictEqual(dashboard.__inputs[0].name, "DS_PROMETHEUS")

@@ -1,6 +1,10 @@
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
+import * as Bulkhead from "../../src/Bulkhead.ts"
+import * as Coalesce from "../../src/Coalesce.ts"
+import * as RateLimiter from "../../src/RateLimiter.ts"
 import { withResilience } from "../../src/Resilience.ts"
+import * as RetryBudget from "../../src/RetryBudget.ts"
 import * as Strategy from "../../src/Strategy.ts"
 
 export const fragile = Strategy.make("fragile", {
@@ -9,9 +13,20 @@ export const fragile = Strategy.make("fragile", {
   timeout: { attempt: "100 millis", total: "1 second" }
 })
 
+export const limited = Strategy.make("limited", {
+  extends: fragile,
+  admission: RateLimiter.settings({ limit: 10, window: "1 minute" }),
+  bulkhead: Bulkhead.settings({ maxConcurrent: 5 }),
+  quota: RateLimiter.settings({ limit: 20, window: "1 minute" }),
+  retryBudget: RetryBudget.settings()
+})
+
 /** Calls that succeed, fail, are retried, time out, are rejected and fall back, in less than a second. */
 export const calls = Effect.gen(function* () {
   yield* Effect.succeed("fine").pipe(withResilience(fragile, { operation: "summarize_text" }))
+  yield* Effect.succeed("fine").pipe(
+    withResilience(limited, { operation: "extract_key_points", coalesce: Coalesce.by("a text") })
+  )
   const down = Effect.fail(new Error("a secret")).pipe(
     withResilience(fragile, { operation: "analyze_sentiment", key: "sk-live-0f3c2b7e", fallback: () => Effect.void })
   )

@@ -5,7 +5,11 @@ import type { Body, BreakerDetails, Path } from "../api/types.ts"
 import { duration } from "./format.ts"
 import type { State } from "./states.ts"
 
-type CommandPath = Extract<Path<"POST">, `/circuit-breakers/:breaker_name/${string}`>
+/** The page ends all overrides at once, with `close`: none of its own for `release`, which ends one of them. */
+type CommandPath = Exclude<
+  Extract<Path<"POST">, `/circuit-breakers/:breaker_name/${string}`>,
+  "/circuit-breakers/:breaker_name/release"
+>
 
 /** `disable` and `metrics-only` are for servers that tell of `overrides`. */
 export type Command =

@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import { snakeCase, Timestamp } from "../../Wire.ts"
 import * as AdminError from "../AdminError.ts"
 import { operation } from "../Endpoint.ts"
-import { BreakerDetails, CircuitState } from "../Shapes.ts"
+import { BreakerDetails, CircuitState, OverrideMode } from "../Shapes.ts"
 import * as parameters from "./parameters.ts"
 
 /**
@@ -113,6 +113,18 @@ export class CircuitsGroup extends HttpApiGroup.make("circuits").add(
       summary: "Closes a circuit and ends every override. It remembers how often it opened.",
       scope: "operate",
       optionalBody: true
+    })
+  ),
+  HttpApiEndpoint.post("release", "/circuit-breakers/:breaker_name/release", {
+    ...command,
+    payload: Schema.Struct({
+      mode: OverrideMode,
+      reason: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200)))
+    })
+  }).annotateMerge(
+    operation("release_circuit_breaker", "circuit_breaker_release", {
+      summary: "Ends one override of a circuit. What is underneath it, another override or the circuit, is in force.",
+      scope: "operate"
     })
   )
 ) {}

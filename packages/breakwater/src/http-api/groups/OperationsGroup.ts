@@ -10,8 +10,40 @@ import * as Strategy from "../../Strategy.ts"
 import { Seconds, snakeCase } from "../../Wire.ts"
 import * as AdminError from "../AdminError.ts"
 import { operation } from "../Endpoint.ts"
-import { CircuitState, Description, Metrics } from "../Shapes.ts"
+import {
+  BulkheadState,
+  CircuitState,
+  CoalesceState,
+  Description,
+  limitFields,
+  Metrics,
+  RateLimitScope,
+  RateLimitState,
+  RetryBudgetState
+} from "../Shapes.ts"
 import * as parameters from "./parameters.ts"
+
+const settingsFields = {
+  retry: Schema.NullOr(
+    snakeCase("OperationRetry", {
+      maxAttempts: Schema.Int,
+      base: Seconds,
+      factor: Schema.Finite,
+      minDelay: Seconds,
+      maxDelay: Seconds,
+      jitter: Schema.String,
+      jitterMax: Seconds
+    })
+  ),
+  circuitBreaker: Schema.NullOr(
+    snakeCase("OperationCircuitBreaker", {
+      failureThreshold: Schema.Int,
+      recoveryTimeout: Seconds,
+      halfOpenMaxCalls: Schema.Int
+    })
+  ),
+  timeout: Schema.NullOr(snakeCase("OperationTimeout", { attempt: Seconds, total: Seconds, mode: Schema.String }))
+} as const
 
 const fields = {
   name: Schema.String,
@@ -23,27 +55,7 @@ const fields = {
   /** Counts the changes of the configuration: the value of `ETag`. */
   version: Schema.Int,
   /** `null` for a policy that the strategy leaves out, or that is switched off. */
-  settings: snakeCase("OperationSettings", {
-    retry: Schema.NullOr(
-      snakeCase("OperationRetry", {
-        maxAttempts: Schema.Int,
-        base: Seconds,
-        factor: Schema.Finite,
-        minDelay: Seconds,
-        maxDelay: Seconds,
-        jitter: Schema.String,
-        jitterMax: Seconds
-      })
-    ),
-    circuitBreaker: Schema.NullOr(
-      snakeCase("OperationCircuitBreaker", {
-        failureThreshold: Schema.Int,
-        recoveryTimeout: Seconds,
-        halfOpenMaxCalls: Schema.Int
-      })
-    ),
-    timeout: Schema.NullOr(snakeCase("OperationTimeout", { attempt: Seconds, total: Seconds, mode: Schema.String }))
-  }),
+  settings: snakeCase("OperationSettings", settingsFields),
   metrics: Metrics,
   /** What `metrics` does not tell apart. `rejected` ones are among its `failed_calls`. */
   counters: snakeCase("OperationCounters", {
@@ -79,13 +91,36 @@ export const Operation = snakeCase("Operation", fields)
  */
 export type Operation = typeof Operation.Type
 
+const details = snakeCase("OperationDetails", {
+  ...fields,
+  /** `null` for a policy that the strategy leaves out, or that is switched off. */
+  settings: snakeCase("OperationDetailsSettings", { ...settingsFields, ...limitFields }),
+  /** None without a bulkhead; one, or one for each key: 100 at most, the fullest first. */
+  bulkheads: Schema.Array(BulkheadState),
+  totalBulkheads: Schema.Int,
+  /** `admission`, then `quota`. */
+  rateLimits: Schema.Array(RateLimitState),
+  retryBudget: Schema.NullOr(RetryBudgetState),
+  /** `null` while no call asked to share a run. */
+  coalesce: Schema.NullOr(CoalesceState),
+  description: Description
+})
+
 /**
- * One operation, with what its strategy does.
+ * By name: spelled out at each endpoint it is more than the compiler writes down.
  *
  * @category schemas
  * @since 0.1.0
  */
-export const Details = snakeCase("OperationDetails", { ...fields, description: Description })
+export interface DetailsCodec extends Schema.Codec<typeof details.Type, typeof details.Encoded> {}
+
+/**
+ * One operation, with its limits and with what its strategy does.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Details: DetailsCodec = details
 
 /**
  * @category models
@@ -110,6 +145,19 @@ export const List = snakeCase("OperationList", {
  * @since 0.1.0
  */
 export type List = typeof List.Type
+
+const limitCommand = {
+  params: { operation_name: Schema.String },
+  headers: parameters.ifMatch,
+  success: parameters.tagged(Details),
+  error: [AdminError.businessLogic, AdminError.preconditionFailed]
+} as const
+
+const limitFieldsOfCommand = {
+  scope: RateLimitScope,
+  /** Whose calls; without it those that have no key. */
+  key: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200)))
+} as const
 
 /**
  * @category groups
@@ -140,6 +188,32 @@ export class OperationsGroup extends HttpApiGroup.make("operations").add(
     operation("set_operation_strategy", "operation_update", {
       summary: "Puts a strategy over what code and preset chose, until the process ends or the configuration is reset.",
       scope: "admin"
+    })
+  ),
+  HttpApiEndpoint.post("pause", "/operations/:operation_name/rate-limits/pause", {
+    ...limitCommand,
+    payload: Schema.Struct({
+      ...limitFieldsOfCommand,
+      pause_seconds: parameters.whole(1, 3_600),
+      reason: parameters.reason
+    })
+  }).annotateMerge(
+    operation("pause_rate_limit", "rate_limit_pause", {
+      summary:
+        "Lets no call of a key through a rate limit for pause_seconds: 1 to 3,600. Without a key: none of the calls that have no key. A pause that lasts longer stays.",
+      scope: "operate"
+    })
+  ),
+  HttpApiEndpoint.post("resume", "/operations/:operation_name/rate-limits/resume", {
+    ...limitCommand,
+    payload: Schema.Struct({
+      ...limitFieldsOfCommand,
+      reason: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200)))
+    })
+  }).annotateMerge(
+    operation("resume_rate_limit", "rate_limit_resumption", {
+      summary: "Ends the pause of a key at a rate limit, whoever caused it. Calls return at the rate of the limit.",
+      scope: "operate"
     })
   )
 ) {}

@@ -103,6 +103,10 @@ export const layer = HttpApiBuilder.group(
           "close_circuit_breaker",
           { name: params.breaker_name, ifMatch: headers["if-match"], reason: payload?.reason },
           (circuit) => circuit.close
+        ),
+      release: ({ headers, params, payload: { mode, reason } }) =>
+        run("release_circuit_breaker", { name: params.breaker_name, ifMatch: headers["if-match"], reason }, (circuit) =>
+          circuit.release(mode)
         )
     })
   })

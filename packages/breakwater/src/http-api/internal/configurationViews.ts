@@ -18,6 +18,7 @@ import * as Strategy from "../../Strategy.ts"
 import type * as Shapes from "../ConfigurationShapes.ts"
 import type { EnvironmentValidation } from "../groups/ValidationGroup.ts"
 import { description } from "./descriptionView.ts"
+import * as limitViews from "./limitViews.ts"
 
 /** The configuration in force, with the count of its changes. @internal */
 export type Current = Resolution.Resolved & { readonly version: number }
@@ -27,32 +28,40 @@ const json = (value: unknown): Schema.Json => (value ?? null) as Schema.Json
 
 const configOf = (
   strategy: string,
-  { circuitBreaker, retry, timeout }: Strategy.Settings,
+  settings: Strategy.Settings,
   { toggles }: Resolution.Resolved
-): Shapes.ResilienceConfig => ({
-  strategy,
-  retryConfig: retry
-    ? {
-        maxAttempts: retry.maxAttempts,
-        maxDelaySeconds: timeout ? timeout.total : null,
-        exponentialMultiplier: retry.base,
-        exponentialMin: retry.minDelay,
-        exponentialMax: retry.maxDelay,
-        jitter: retry.jitter !== "none",
-        jitterMax: retry.jitterMax
-      }
-    : null,
-  circuitBreakerConfig: circuitBreaker
-    ? {
-        failureThreshold: circuitBreaker.failureThreshold,
-        recoveryTimeout: circuitBreaker.openDuration,
-        halfOpenMaxCalls: circuitBreaker.halfOpenMaxCalls
-      }
-    : null,
-  timeoutConfig: timeout ? { attemptTimeout: timeout.attempt, totalTimeout: timeout.total } : null,
-  enableCircuitBreaker: toggles.enabled && toggles.circuitBreaker && circuitBreaker !== false,
-  enableRetry: toggles.enabled && toggles.retry && retry !== false
-})
+): Shapes.ResilienceConfig => {
+  const { circuitBreaker, retry, timeout } = settings
+  const { admission, bulkhead, quota, retryBudget } = limitViews.limits(settings)
+  return {
+    strategy,
+    retryConfig: retry
+      ? {
+          maxAttempts: retry.maxAttempts,
+          maxDelaySeconds: timeout ? timeout.total : null,
+          exponentialMultiplier: retry.base,
+          exponentialMin: retry.minDelay,
+          exponentialMax: retry.maxDelay,
+          jitter: retry.jitter !== "none",
+          jitterMax: retry.jitterMax
+        }
+      : null,
+    circuitBreakerConfig: circuitBreaker
+      ? {
+          failureThreshold: circuitBreaker.failureThreshold,
+          recoveryTimeout: circuitBreaker.openDuration,
+          halfOpenMaxCalls: circuitBreaker.halfOpenMaxCalls
+        }
+      : null,
+    timeoutConfig: timeout ? { attemptTimeout: timeout.attempt, totalTimeout: timeout.total } : null,
+    bulkheadConfig: bulkhead,
+    admissionConfig: admission,
+    quotaConfig: quota,
+    retryBudgetConfig: retryBudget,
+    enableCircuitBreaker: toggles.enabled && toggles.circuitBreaker && circuitBreaker !== false,
+    enableRetry: toggles.enabled && toggles.retry && retry !== false
+  }
+}
 
 const defaultConfig = (current: Resolution.Resolved): Shapes.ResilienceConfig => {
   const { name, settings } = Preset.strategyOf(current.preset.preset, current.overlay, undefined)

@@ -62,7 +62,10 @@ const ofError = (error: unknown): AdminError.AdminError | undefined => {
     return error.kind === "Body" || error.kind === "ResponseHeaders" ? undefined : invalid(error)
   }
   if (isResilienceError(error)) {
-    return new Errors.ServiceUnavailableError({ message: error.message, retryAfter: error.retryAfter })
+    const facts = { message: error.message, retryAfter: error.retryAfter }
+    return error.reason._tag === "RateLimitExceeded"
+      ? new Errors.RateLimitError(facts)
+      : new Errors.ServiceUnavailableError(facts)
   }
   if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RequestParseError") {
     return ofStatus(error.reason.reason === "BodyTooLarge" ? 413 : 400)
@@ -88,8 +91,9 @@ const refusalOf = (error: AdminError.AdminError): Refusal => ({
   status: AdminError.statusOf(error),
   message: error.message,
   context: error.context,
+  // A cost that never passes has no time at which to come back.
   retryAfter:
-    "retryAfter" in error && error.retryAfter !== undefined
+    "retryAfter" in error && error.retryAfter !== undefined && Duration.isFinite(error.retryAfter)
       ? secondsOf(Duration.toMillis(error.retryAfter))
       : undefined,
   allow: error._tag === "MethodNotAllowedError" ? allowOf(error) : undefined

@@ -4,8 +4,10 @@
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as RateLimiter from "../../RateLimiter.ts"
 import type { Resilience } from "../../Resilience.ts"
 import { CurrentCaller } from "../AdminKeys.ts"
+import type { RateLimitScope } from "../Shapes.ts"
 import * as operationViews from "./operationViews.ts"
 import * as views from "./views.ts"
 
@@ -38,6 +40,18 @@ export const breakerDetails = Effect.fnUntraced(function* (
   // Forgotten between two steps: as if it had been unknown.
   if (Option.isNone(found)) return yield* views.unknownBreaker(name, yield* resilience.operations, extra)
   return views.breakerDetails(found.value, snapshot, yield* DateTime.now)
+})
+
+/** The rate limit that stands in a place of an operation. @internal */
+export const rateLimit = Effect.fnUntraced(function* (
+  resilience: Resilience["Service"],
+  name: string,
+  scope: typeof RateLimitScope.Type
+) {
+  const snapshot = yield* operation(resilience, name)
+  const found = yield* resilience.policy(name, scope)
+  if (Option.isSome(found) && found.value instanceof RateLimiter.Limiter) return found.value
+  return yield* operationViews.unknownRateLimit(snapshot.name, scope, snapshot)
 })
 
 /** The id of the key of this request. @internal */

@@ -2,6 +2,7 @@
  * What the admin API shows of operations and their numbers.
  */
 import type * as DateTime from "effect/DateTime"
+import * as Option from "effect/Option"
 import type * as CircuitBreaker from "../../CircuitBreaker.ts"
 import * as Errors from "../../Errors.ts"
 import * as Health from "../../monitoring/Health.ts"
@@ -11,7 +12,9 @@ import * as Preset from "../../Preset.ts"
 import type * as CircuitsGroup from "../groups/CircuitsGroup.ts"
 import type * as MetricsGroup from "../groups/MetricsGroup.ts"
 import type * as OperationsGroup from "../groups/OperationsGroup.ts"
+import type { RateLimitScope } from "../Shapes.ts"
 import { description } from "./descriptionView.ts"
+import * as limitViews from "./limitViews.ts"
 import * as views from "./views.ts"
 
 /** Names, circuits or sentences in one answer, where they are not what was asked for. */
@@ -140,10 +143,31 @@ const operation = (snapshot: Operation.Snapshot, version: number): OperationsGro
 }
 
 /** @internal */
-export const operationDetails = (snapshot: Operation.Snapshot, version: number): OperationsGroup.Details => ({
-  ...operation(snapshot, version),
-  description: description(snapshot.strategy, snapshot.settings)
-})
+export const operationDetails = (snapshot: Operation.Snapshot, version: number): OperationsGroup.Details => {
+  const shown = operation(snapshot, version)
+  return {
+    ...shown,
+    settings: { ...shown.settings, ...limitViews.limits(snapshot.settings) },
+    ...limitViews.states(snapshot),
+    description: description(snapshot.strategy, snapshot.settings)
+  }
+}
+
+/** @internal */
+export const unknownRateLimit = (
+  name: string,
+  scope: typeof RateLimitScope.Type,
+  { admission, quota }: Operation.Snapshot
+): Errors.BusinessLogicError =>
+  new Errors.BusinessLogicError({
+    message: "The operation has no such rate limit",
+    context: {
+      reason: "not_found",
+      operation_name: name,
+      scope,
+      available_options: [...Option.toArray(admission), ...Option.toArray(quota)].map(({ scope }) => scope)
+    }
+  })
 
 /** @internal */
 export const operationList = (operations: Snapshots, version: number): OperationsGroup.List => ({

@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import type * as Environment from "../../config/Environment.ts"
 import type * as Operation from "../../Operation.ts"
 import type { Configuration } from "../../Running.ts"
-import { overflow, type Watch } from "./healthWatch.ts"
+import { overflow, overrideOf, type Watch } from "./healthWatch.ts"
 
 /** Durations in milliseconds. @internal */
 interface Limits {
@@ -187,19 +187,21 @@ const isolations = ({ limits, now, operations, watch }: Input): Check => {
   for (const { circuits } of operations) {
     for (const { name, overrides } of circuits) {
       total++
-      const age = now - (watch.isolated.get(name) ?? now)
-      const isolation = overrides.find(({ mode }) => mode === "isolated")
-      if (age < limits.isolatedMillis || isolation === undefined) continue
-      const { actor = "unknown", reason } = isolation
-      long.push(`${name} (${inWords(age)}, by ${actor}: ${JSON.stringify(reason)})`)
+      for (const { actor = "unknown", mode, reason } of overrides) {
+        const age = now - (watch.overridden.get(overrideOf(name, mode)) ?? now)
+        if (age < limits.isolatedMillis) continue
+        long.push(`${name} (${modeNames[mode]} for ${inWords(age)}, by ${actor}: ${JSON.stringify(reason)})`)
+      }
     }
   }
   const limit = inWords(limits.isolatedMillis)
-  if (long.length === 0)
-    return check(name, `${watch.isolated.size} of ${total} circuits are isolated, none for ${limit}`)
+  const lain = `${counted(watch.overridden.size, "override lies", "overrides lie")} over ${counted(total, "circuit")}`
+  if (long.length === 0) return check(name, `${lain}, none for ${limit}`)
   return check(
     name,
-    `${long.length} of ${total} circuits are isolated for ${limit} or more: ${named(long)}`,
-    "Close them if their dependency is well again, or isolate them anew with a time after which it ends by itself"
+    `${lain}, ${long.length} of them for ${limit} or more: ${named(long)}`,
+    "Release them if they are not needed any more, or lay them anew with a time after which they end by themselves"
   )
 }
+
+const modeNames = { isolated: "isolated", disabled: "disabled", metrics_only: "metrics only" } as const

@@ -3,6 +3,7 @@
  * has been so, and when it last changed. Pure: each reading gives the next
  * watch.
  */
+import type * as CircuitBreaker from "../../CircuitBreaker.ts"
 import type * as Operation from "../../Operation.ts"
 
 /** The name of the record, and the key of the circuit, that take what is beyond a bound. @internal */
@@ -34,8 +35,8 @@ export interface Watch {
   /** Strategies prepared. */
   readonly prepared: number
   readonly preparedAt: number
-  /** Since when circuits are isolated, by name. */
-  readonly isolated: ReadonlyMap<string, number>
+  /** Since when overrides lie over circuits, by `overrideOf`. */
+  readonly overridden: ReadonlyMap<string, number>
 }
 
 /** @internal */
@@ -45,8 +46,11 @@ export const empty: Watch = {
   newOperationAt: -Infinity,
   prepared: 0,
   preparedAt: -Infinity,
-  isolated: new Map()
+  overridden: new Map()
 }
+
+/** Names an override of a circuit. A mode is one word. @internal */
+export const overrideOf = (circuit: string, mode: CircuitBreaker.Mode): string => `${mode} ${circuit}`
 
 /** Maps keep the order of insertion, so something new stands at the end also where the number stays the same. */
 const seen = (snapshot: Operation.Snapshot, before: Seen | undefined, now: number): Seen => {
@@ -84,13 +88,16 @@ export const next = (
   now: number
 ): Watch => {
   const known = new Map<string, Seen>()
-  const isolated = new Map<string, number>()
+  const overridden = new Map<string, number>()
   let newestOperation: string | undefined
   for (const snapshot of operations) {
     known.set(snapshot.name, seen(snapshot, before.operations.get(snapshot.name), now))
     if (snapshot.name !== overflow) newestOperation = snapshot.name
-    for (const { name, state } of snapshot.circuits) {
-      if (state === "isolated") isolated.set(name, before.isolated.get(name) ?? now)
+    for (const { name, overrides } of snapshot.circuits) {
+      for (const { mode } of overrides) {
+        const override = overrideOf(name, mode)
+        overridden.set(override, before.overridden.get(override) ?? now)
+      }
     }
   }
   const count = prepared ?? 0
@@ -101,6 +108,6 @@ export const next = (
       newestOperation !== before.newestOperation || known.size > before.operations.size ? now : before.newOperationAt,
     prepared: count,
     preparedAt: count > before.prepared ? now : before.preparedAt,
-    isolated
+    overridden
   }
 }

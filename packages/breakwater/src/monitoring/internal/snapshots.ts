@@ -1,8 +1,10 @@
 /**
  * What snapshots of operations come to.
  */
+import * as Duration from "effect/Duration"
 import type * as CircuitBreaker from "../../CircuitBreaker.ts"
 import type * as Operation from "../../Operation.ts"
+import type * as RateLimiter from "../../RateLimiter.ts"
 
 /** @internal */
 export const circuitsOf = (operations: ReadonlyArray<Operation.Snapshot>): ReadonlyArray<CircuitBreaker.Snapshot> =>
@@ -32,3 +34,12 @@ export const severityOf = (state: CircuitBreaker.State | undefined): number =>
 /** With two decimals. @internal */
 export const percent = (part: number, whole: number): number =>
   whole === 0 ? 0 : Math.round((part / whole) * 10_000) / 100
+
+/** Units that could pass now, for the key that has least. @internal */
+export const availableOf = ({ keys, settings: { burst, limit } }: RateLimiter.Snapshot): number =>
+  // Without a key nothing was taken yet.
+  keys.length === 0 ? (burst ?? limit) : Math.min(...keys.map(({ available }) => available))
+
+/** Milliseconds for which nothing passes, for the key that is paused longest. @internal */
+export const pausedFor = ({ keys }: RateLimiter.Snapshot): number =>
+  keys.reduce((longest, { pausedFor }) => Math.max(longest, Duration.toMillis(pausedFor)), 0)

@@ -4,6 +4,8 @@
  */
 import type * as Metric from "effect/Metric"
 import type { Snapshot } from "../../Operation.ts"
+import { levelsOf } from "./levels.ts"
+import { parts } from "./parts.ts"
 import * as series from "./series.ts"
 
 /**
@@ -37,33 +39,23 @@ const countsOf = (snapshot: Snapshot): ReadonlyArray<number> => [
   ...series.counters.map(({ read }) => read(snapshot.counters))
 ]
 
-/** Version and transitions of each circuit that has ever moved. */
-const movesOf = (snapshots: ReadonlyArray<Snapshot>): ReadonlyMap<string, ReadonlyArray<number>> =>
-  new Map(
-    snapshots.flatMap(({ circuits }) =>
-      circuits
-        .filter(({ version }) => version > 0)
-        .map(({ counters, name, version }) => [
-          name,
-          [version, ...series.transitions.map(({ read }) => read(counters))]
-        ])
-    )
-  )
-
 /** @internal */
 export class Row {
   private readonly counts = new Totals()
-  private readonly moves = new Totals()
-  private levels = series.levelsOf([])
+  private readonly counted = parts.map(() => new Totals())
+  private readonly found = parts.map(() => false)
+  private levels = levelsOf([])
   private quantiles: ReadonlyArray<ReturnType<typeof series.quantilesOf>> = []
-  hasCircuits = false
 
   update(snapshots: ReadonlyArray<Snapshot>): void {
     this.counts.update(new Map(snapshots.map((snapshot) => [snapshot.name, countsOf(snapshot)])))
-    this.moves.update(movesOf(snapshots))
-    this.levels = series.levelsOf(snapshots)
+    parts.forEach(({ countsOf, isIn }, index) => {
+      const having = snapshots.filter(isIn)
+      if (having.length > 0) this.found[index] = true
+      this.counted[index]!.update(new Map(having.flatMap(countsOf)))
+    })
+    this.levels = levelsOf(snapshots)
     this.quantiles = series.durations.map((each) => series.quantilesOf(each, snapshots))
-    this.hasCircuits ||= snapshots.some(({ circuits }) => circuits.length > 0)
   }
 
   /** By place in `series.durations`. */
@@ -80,9 +72,14 @@ export class Row {
     return this.counts.values[1 + 2 * series.durations.length + index] ?? 0
   }
 
-  /** By place in `series.transitions`. */
-  transition(index: number): number {
-    return this.moves.values[1 + index] ?? 0
+  /** Whether the part at that place in `parts` was ever there. */
+  has(part: number): boolean {
+    return this.found[part]!
+  }
+
+  /** By place in `parts`, and in the counters of the part. */
+  counterOf(part: number, index: number): number {
+    return this.counted[part]!.values[1 + index] ?? 0
   }
 
   gauge({ read }: series.Gauge): number {

@@ -1,8 +1,9 @@
 /**
- * Lists the series of an operation, and how each is read.
+ * Lists the series that every operation has, and how each is read. Those of its
+ * policies are in `parts`.
  */
-import type * as CircuitBreaker from "../../CircuitBreaker.ts"
 import type { Counters, Latency, Snapshot } from "../../Operation.ts"
+import type { Levels } from "./levels.ts"
 
 type Labels = Readonly<Record<string, string>>
 
@@ -18,50 +19,15 @@ export interface Counter extends Series {
   readonly read: (counters: Counters) => number
 }
 
-/** Of a circuit. It never falls. @internal */
-export interface Transition extends Series {
-  readonly read: (counters: CircuitBreaker.Counters) => number
-}
-
 /** @internal */
 export interface Gauge extends Series {
   /** For the exporters that tell units. In braces: what is counted. */
   readonly unit: string
-  /** Only for operations with a circuit. */
-  readonly ofCircuits: boolean
   readonly read: (levels: Levels) => number
 }
 
-/** What goes up and down. @internal */
-export interface Levels {
-  readonly inFlight: number
-  readonly abandoned: number
-  readonly states: Readonly<Record<CircuitBreaker.State, number>>
-  /** The most of all circuits. */
-  readonly failures: number
-}
-
-/** The levels of several operations as of one. @internal */
-export const levelsOf = (snapshots: ReadonlyArray<Snapshot>): Levels => {
-  const levels = {
-    inFlight: 0,
-    abandoned: 0,
-    states: { closed: 0, open: 0, half_open: 0, isolated: 0, disabled: 0, metrics_only: 0 },
-    failures: 0
-  }
-  for (const { circuits, counters } of snapshots) {
-    levels.inFlight += counters.inFlight
-    levels.abandoned += counters.abandoned
-    for (const { failureCount, state } of circuits) {
-      levels.states[state]++
-      if (failureCount > levels.failures) levels.failures = failureCount
-    }
-  }
-  return levels
-}
-
-/** Checked by the compiler: a word that is missing here is an error. */
-const words = <const Word extends string>(all: Record<Word, true>): ReadonlyArray<Word> =>
+/** Checked by the compiler: a word that is missing here is an error. @internal */
+export const words = <const Word extends string>(all: Record<Word, true>): ReadonlyArray<Word> =>
   Object.keys(all) as Array<Word>
 
 const outcomes = ["succeeded", "failed", "rejected", "interrupted"] as const
@@ -82,18 +48,6 @@ const reasons = words<keyof Counters["rejections"]>({
   RateLimitExceeded: true,
   TimeoutExceeded: true
 })
-
-/** The worst first. */
-const states = words<CircuitBreaker.State>({
-  isolated: true,
-  open: true,
-  half_open: true,
-  disabled: true,
-  metrics_only: true,
-  closed: true
-})
-
-const worst = (counts: Levels["states"]): CircuitBreaker.State => states.find((state) => counts[state] > 0) ?? "closed"
 
 const counter = (name: string, description: string, read: Counter["read"], labels: Labels = {}): Counter => ({
   name,
@@ -138,20 +92,6 @@ export const counters: ReadonlyArray<Counter> = [
   counter("breakwater_timeouts_total", "Attempts whose limit has passed", ({ timeouts }) => timeouts)
 ]
 
-const transition = (to: CircuitBreaker.State, read: Transition["read"]): Transition => ({
-  name: "breakwater_circuit_transitions_total",
-  description: "Transitions of circuits",
-  labels: { to },
-  read
-})
-
-/** @internal */
-export const transitions: ReadonlyArray<Transition> = [
-  transition("open", ({ opened }) => opened),
-  transition("half_open", ({ halfOpened }) => halfOpened),
-  transition("closed", ({ closed }) => closed)
-]
-
 /** @internal */
 export const gauges: ReadonlyArray<Gauge> = [
   {
@@ -159,7 +99,6 @@ export const gauges: ReadonlyArray<Gauge> = [
     description: "Calls that run now",
     labels: {},
     unit: "{call}",
-    ofCircuits: false,
     read: ({ inFlight }) => inFlight
   },
   {
@@ -167,32 +106,7 @@ export const gauges: ReadonlyArray<Gauge> = [
     description: "Timed out attempts that are still ending",
     labels: {},
     unit: "{attempt}",
-    ofCircuits: false,
     read: ({ abandoned }) => abandoned
-  },
-  ...states.map((state) => ({
-    name: "breakwater_circuit_state",
-    description: "1 for the state of the circuit, the worst of them if there are several, and 0 for the others",
-    labels: { state },
-    unit: "{state}",
-    ofCircuits: true,
-    read: ({ states }: Levels) => (worst(states) === state ? 1 : 0)
-  })),
-  ...states.map((state) => ({
-    name: "breakwater_circuits",
-    description: "Circuits by state, one for each key",
-    labels: { state },
-    unit: "{circuit}",
-    ofCircuits: true,
-    read: ({ states }: Levels) => states[state]
-  })),
-  {
-    name: "breakwater_circuit_failures",
-    description: "Failures that the circuit remembers, the most of them if there are several",
-    labels: {},
-    unit: "{failure}",
-    ofCircuits: true,
-    read: ({ failures }) => failures
   }
 ]
 
