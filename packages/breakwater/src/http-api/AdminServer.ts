@@ -16,6 +16,9 @@
  * Listen on `127.0.0.1` unless others have to reach the API. Then name the
  * hosts by which they do, in `hosts`: requests to other names are refused.
  *
+ * Node before 24.9 has no way to refuse `Upgrade`: there it hands such a
+ * connection over, and none of the times end it.
+ *
  * On a server that is not from `create`, Node drops all but the first of
  * several `Authorization` headers, and looks for slow connections only twice a
  * minute.
@@ -208,8 +211,13 @@ export const harden = <S extends NodeServer>(server: S, limits: Limits = {}): S 
   server.requestTimeout = limits.requestTimeout ?? nodeOptions.requestTimeout
   server.keepAliveTimeout = limits.keepAliveTimeout ?? nodeOptions.keepAliveTimeout
   server.maxConnections = limits.maxConnections ?? maxConnections
-  // Node reads these two for each connection, and declares them for none.
-  Object.assign(server, { maxHeaderSize: nodeOptions.maxHeaderSize, joinDuplicateHeaders: true })
+  // Node reads these for each connection, and declares them for none.
+  Object.assign(server, {
+    maxHeaderSize: nodeOptions.maxHeaderSize,
+    joinDuplicateHeaders: true,
+    // Nothing here changes the protocol, and a connection that Node hands over for that has none of the limits.
+    shouldUpgradeCallback: () => false
+  })
   server.on("clientError", (error: { readonly code?: string }, socket: Socket) => {
     // A response that has begun can only be cut off, and who has reset the connection reads none.
     if (!socket.writable || error.code === "ECONNRESET" || socket._httpMessage?.headersSent === true) {
