@@ -362,7 +362,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
         // A path that the router reads in another way than the outer door did.
         const refused = refusal(requestOf(fiber))
         if (refused !== undefined) return open(failure.respond(refused), factsOfRoute)
-        const isOpen = routes.isDocumentation(route) ? docsAreOpen : !routes.isGuarded(route.path)
+        const isOpen = routes.isDocumentation(route) ? docsAreOpen : routes.isOpen(route)
         return isOpen ? opened : behindKey
       })
     }
