@@ -45,6 +45,7 @@
  */
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
@@ -90,8 +91,24 @@ export const layer: {
   (options?: Options): Layer.Layer<never, never, HttpServer.HttpServer | Resilience | AdminKeys.AdminKeys>
 } = (given?: Options) => {
   const options = given ?? {}
-  const admin = Admin.layerWith(options, { isAlone: true }).pipe(Layer.provide(HttpServer.layerServices))
-  const routes = Layer.mergeAll(admin, options.routes ?? Layer.empty)
+  let hasMiddleware = false
+  // A middleware of theirs for all routes sees every request, hence none may go past the router.
+  const noting = Layer.effect(
+    HttpRouter.HttpRouter,
+    Effect.map(HttpRouter.HttpRouter, (router) =>
+      HttpRouter.HttpRouter.of({
+        ...router,
+        addGlobalMiddleware: (middleware) => {
+          hasMiddleware = true
+          return router.addGlobalMiddleware(middleware)
+        }
+      })
+    )
+  )
+  const admin = Admin.layerWith(options, { isAlone: true, hasMiddleware: () => hasMiddleware }).pipe(
+    Layer.provide(HttpServer.layerServices)
+  )
+  const routes = Layer.mergeAll(admin, Layer.provide(options.routes ?? Layer.empty, noting))
   const served = HttpRouter.serve(
     options.keys === undefined ? routes : Layer.provide(routes, AdminKeys.AdminKeys.layer(options.keys)),
     { disableLogger: true, disableListenLog: true }

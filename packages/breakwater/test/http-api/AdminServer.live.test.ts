@@ -1,7 +1,7 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Redacted } from "effect"
-import { HttpServer } from "effect/http"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { createServer, type Server } from "node:http"
 import { connect, type Socket } from "node:net"
 import { AdminServer } from "../../src/http-api/index.ts"
@@ -480,6 +480,19 @@ describe("a live admin server", () => {
           assert.deepStrictEqual(statuses(text), [200], `stream ${n} with ${headers.join()}: ${text}`)
           assert.strictEqual(yield* Effect.promise(() => settled(server)), 0)
         }
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("lets a middleware of its routes see every request that comes through the door", () =>
+    Effect.gen(function* () {
+      const seeing = HttpRouter.middleware(Effect.map(HttpServerResponse.setHeader("x-seen", "yes")), { global: true })
+      const server = yield* serving({}, { routes: seeing })
+      for (const path of ["health", "health?strict=false", "circuit-breakers", "audit"]) {
+        const bytes = get(`${root}/${path}`, [`X-API-Key: ${key}`])
+        const { text } = yield* Effect.promise(() => exchange(server, { bytes, ending: "open" }))
+        assert.deepStrictEqual(statuses(text), [200], path)
+        assert.match(text, /\r\nx-seen: yes\r\n/, path)
       }
     }).pipe(Effect.scoped)
   )
