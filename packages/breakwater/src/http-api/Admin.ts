@@ -119,7 +119,10 @@ const documentation = Layer.merge(
 export const layer = (options: Options = {}) => layerWith(options, { isAlone: false })
 
 /** @internal */
-export const layerWith = (options: Options, { isAlone }: { readonly isAlone: boolean }) => {
+export const layerWith = (
+  options: Options,
+  { hasMiddleware, isAlone }: Pick<door.Options, "hasMiddleware" | "isAlone">
+) => {
   const { docs = "open", hosts = [], probes: hasProbes = true, ready = Effect.succeed(true), trustedProxies } = options
   const proxies =
     trustedProxies === undefined
@@ -132,7 +135,7 @@ export const layerWith = (options: Options, { isAlone }: { readonly isAlone: boo
     door.withoutRoute
   ).pipe(
     Layer.provide(door.beforeRoutes({ docsAreOpen: docs === "open" })),
-    Layer.provide(door.layer({ hosts, isAlone, hasProbes })),
+    Layer.provide(door.layer({ hosts, isAlone, hasMiddleware, hasProbes })),
     Layer.provide(Reads.layer),
     Layer.provide(proxies),
     Layer.provide(Audit.Audit.layer)

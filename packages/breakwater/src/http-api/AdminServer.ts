@@ -16,6 +16,9 @@
  * Listen on `127.0.0.1` unless others have to reach the API. Then name the
  * hosts by which they do, in `hosts`: requests to other names are refused.
  *
+ * Node before 24.9 has no way to refuse `Upgrade`: there it hands such a
+ * connection over, and none of the times end it.
+ *
  * On a server that is not from `create`, Node drops all but the first of
  * several `Authorization` headers, and looks for slow connections only twice a
  * minute.
@@ -42,6 +45,7 @@
  */
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
@@ -87,8 +91,24 @@ export const layer: {
   (options?: Options): Layer.Layer<never, never, HttpServer.HttpServer | Resilience | AdminKeys.AdminKeys>
 } = (given?: Options) => {
   const options = given ?? {}
-  const admin = Admin.layerWith(options, { isAlone: true }).pipe(Layer.provide(HttpServer.layerServices))
-  const routes = Layer.mergeAll(admin, options.routes ?? Layer.empty)
+  let hasMiddleware = false
+  // A middleware of theirs for all routes sees every request, hence none may go past the router.
+  const noting = Layer.effect(
+    HttpRouter.HttpRouter,
+    Effect.map(HttpRouter.HttpRouter, (router) =>
+      HttpRouter.HttpRouter.of({
+        ...router,
+        addGlobalMiddleware: (middleware) => {
+          hasMiddleware = true
+          return router.addGlobalMiddleware(middleware)
+        }
+      })
+    )
+  )
+  const admin = Admin.layerWith(options, { isAlone: true, hasMiddleware: () => hasMiddleware }).pipe(
+    Layer.provide(HttpServer.layerServices)
+  )
+  const routes = Layer.mergeAll(admin, Layer.provide(options.routes ?? Layer.empty, noting))
   const served = HttpRouter.serve(
     options.keys === undefined ? routes : Layer.provide(routes, AdminKeys.AdminKeys.layer(options.keys)),
     { disableLogger: true, disableListenLog: true }
@@ -208,8 +228,13 @@ export const harden = <S extends NodeServer>(server: S, limits: Limits = {}): S 
   server.requestTimeout = limits.requestTimeout ?? nodeOptions.requestTimeout
   server.keepAliveTimeout = limits.keepAliveTimeout ?? nodeOptions.keepAliveTimeout
   server.maxConnections = limits.maxConnections ?? maxConnections
-  // Node reads these two for each connection, and declares them for none.
-  Object.assign(server, { maxHeaderSize: nodeOptions.maxHeaderSize, joinDuplicateHeaders: true })
+  // Node reads these for each connection, and declares them for none.
+  Object.assign(server, {
+    maxHeaderSize: nodeOptions.maxHeaderSize,
+    joinDuplicateHeaders: true,
+    // Nothing here changes the protocol, and a connection that Node hands over for that has none of the limits.
+    shouldUpgradeCallback: () => false
+  })
   server.on("clientError", (error: { readonly code?: string }, socket: Socket) => {
     // A response that has begun can only be cut off, and who has reset the connection reads none.
     if (!socket.writable || error.code === "ECONNRESET" || socket._httpMessage?.headersSent === true) {

@@ -1,7 +1,7 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Redacted } from "effect"
-import { HttpServer } from "effect/http"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { createServer, type Server } from "node:http"
 import { connect, type Socket } from "node:net"
 import { AdminServer } from "../../src/http-api/index.ts"
@@ -413,6 +413,87 @@ describe("a live admin server", () => {
       for (const socket of sockets) socket.destroy()
       assert.strictEqual(yield* Effect.promise(() => settled(server)), 0)
       yield* Effect.promise(() => isAlive(server))
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("takes a request to change the protocol for any other request, and keeps no connection for it", () =>
+    Effect.gen(function* () {
+      const server = yield* serving()
+      const upgrade = (line: string, headers: ReadonlyArray<string>) =>
+        [`${line} HTTP/1.1`, "Connection: Upgrade", ...headers, "", ""].join("\r\n")
+      const withKey = ["Host: localhost", `X-API-Key: ${key}`]
+      const reset = `POST ${root}/circuit-breakers/summarize_text/reset`
+      const asked = ["websocket", "h2c", "nonsense"].flatMap((protocol) => {
+        const wanted = `Upgrade: ${protocol}`
+        return [
+          [upgrade(`GET ${root}/health`, ["Host: localhost", wanted]), 401],
+          [upgrade(`GET ${root}/health`, [...withKey, wanted]), 200],
+          [upgrade("GET /livez", ["Host: evil.example", wanted]), 421],
+          [upgrade(reset, [...withKey, wanted, "Transfer-Encoding: chunked"]) + "2\r\n{}\r\n0\r\n\r\n", 200],
+          [upgrade(reset, [...withKey, wanted, "Content-Length: 60000"]), 408]
+        ] as const
+      })
+      yield* Effect.promise(() =>
+        inParallel(asked.length, asked.length, async (index) => {
+          const [bytes, status] = asked[index]!
+          const { closedBy, text } = await exchange(server, { bytes, ending: "open" })
+          assert.deepStrictEqual(statuses(text), [status], bytes)
+          assert.strictEqual(closedBy, "server", bytes)
+        })
+      )
+      // Who hears that the server has ended, and does not end too.
+      const sockets = yield* Effect.promise(() =>
+        Promise.all(
+          Array.from(
+            { length: 8 },
+            () =>
+              new Promise<Socket>((resolve) => {
+                const socket = connect({ port: server.port, host: "127.0.0.1", allowHalfOpen: true })
+                socket.on("error", () => {})
+                socket.on("data", () => resolve(socket))
+                socket.write(upgrade("GET /livez", ["Host: localhost", "Upgrade: websocket"]))
+              })
+          )
+        )
+      )
+      assert.strictEqual(yield* Effect.promise(() => settled(server)), 0)
+      for (const socket of sockets) socket.destroy()
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("counts an event stream no longer when its reader is gone, whatever it asked for", () =>
+    Effect.gen(function* () {
+      const server = yield* serving()
+      const stream = (headers: ReadonlyArray<string>) =>
+        new Promise<string>((resolve) => {
+          const socket = connect({ port: server.port, host: "127.0.0.1" })
+          socket.on("error", () => {})
+          socket.on("data", (chunk) => {
+            socket.destroy()
+            resolve(chunk.toString("latin1"))
+          })
+          socket.write([`GET ${root}/events HTTP/1.1`, "Host: localhost", ...headers, "", ""].join("\r\n"))
+        })
+      for (const headers of [[], ["Connection: Upgrade", "Upgrade: websocket"]]) {
+        for (let n = 0; n < 8; n++) {
+          const text = yield* Effect.promise(() => stream([`X-API-Key: ${key}`, ...headers]))
+          assert.deepStrictEqual(statuses(text), [200], `stream ${n} with ${headers.join()}: ${text}`)
+          assert.strictEqual(yield* Effect.promise(() => settled(server)), 0)
+        }
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("lets a middleware of its routes see every request that comes through the door", () =>
+    Effect.gen(function* () {
+      const seeing = HttpRouter.middleware(Effect.map(HttpServerResponse.setHeader("x-seen", "yes")), { global: true })
+      const server = yield* serving({}, { routes: seeing })
+      for (const path of ["health", "health?strict=false", "circuit-breakers", "audit"]) {
+        const bytes = get(`${root}/${path}`, [`X-API-Key: ${key}`])
+        const { text } = yield* Effect.promise(() => exchange(server, { bytes, ending: "open" }))
+        assert.deepStrictEqual(statuses(text), [200], path)
+        assert.match(text, /\r\nx-seen: yes\r\n/, path)
+      }
     }).pipe(Effect.scoped)
   )
 

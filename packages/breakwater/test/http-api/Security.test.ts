@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, type Exit, Fiber, Layer, Option, Redacted } from "effect"
 import { OpenApi } from "effect/http-api"
-import { HttpRouter, HttpServerResponse } from "effect/http"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Admin, AdminApi, AdminError, AdminKeys, Audit } from "../../src/http-api/index.ts"
 import { isTooDeep } from "../../src/http-api/internal/depth.ts"
@@ -217,6 +217,36 @@ describe("a route of an application below a path of ours", () => {
         assert.strictEqual((yield* beside.call(path, { headers: { origin: "http://evil.example" } })).status, 403, path)
       }
     }).pipe(Effect.provide(live))
+  )
+})
+
+describe("the admin API below a prefix", () => {
+  it.effect("is closed, its documentation too", () =>
+    Effect.gen(function* () {
+      const resilience = yield* Resilience
+      const prefixed = Layer.effect(
+        HttpRouter.HttpRouter,
+        Effect.map(HttpRouter.HttpRouter, (router) => router.prefixed("/prefix"))
+      )
+      const { dispose, handler } = HttpRouter.toWebHandler(
+        Admin.layer({ docs: "closed" }).pipe(
+          Layer.provide(prefixed),
+          Layer.provide(keys),
+          Layer.provide(Layer.succeed(Resilience, resilience)),
+          Layer.provide(HttpServer.layerServices)
+        ),
+        { disableLogger: true }
+      )
+      yield* Effect.addFinalizer(() => Effect.promise(dispose))
+      const status = (path: string) =>
+        Effect.map(
+          Effect.promise(() => handler(new Request(`http://localhost/prefix${path}`))),
+          (response) => response.status
+        )
+      for (const path of [`${root}/health`, `${root}/nothing`, "/internal/openapi.json", "/internal/docs"]) {
+        assert.strictEqual(yield* status(path), 401, path)
+      }
+    }).pipe(Effect.scoped, Effect.provide(live))
   )
 })
 

@@ -149,6 +149,8 @@ export interface Options {
   readonly hosts: ReadonlyArray<string>
   /** Whether every path is ours. */
   readonly isAlone: boolean
+  /** Whether somebody else has put a middleware before all routes. Asked when all of them are there. */
+  readonly hasMiddleware?: (() => boolean) | undefined
   readonly hasProbes: boolean
 }
 
@@ -331,8 +333,9 @@ const make = Effect.fnUntraced(function* (options: Options) {
   return Door.of({
     outer: (handler, { hasReads }) => {
       const behindKey = guarded(handler, (_fiber, request) => routes.factsOfRequest(request))
+      const mayRead = options.isAlone && hasReads && options.hasMiddleware?.() !== true
       const readings = new Map(
-        Array.from(options.isAlone && hasReads ? reads.byUrl : [], ([url, read]) => {
+        Array.from(mayRead ? reads.byUrl : [], ([url, read]) => {
           const facts = routes.factsOfRequest({ method: "GET", url })
           return [url, guarded(handler, () => facts, behindGate(read))]
         })
@@ -362,7 +365,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
         // A path that the router reads in another way than the outer door did.
         const refused = refusal(requestOf(fiber))
         if (refused !== undefined) return open(failure.respond(refused), factsOfRoute)
-        const isOpen = routes.isDocumentation(route) ? docsAreOpen : !routes.isGuarded(route.path)
+        const isOpen = routes.isDocumentation(route) ? docsAreOpen : routes.isOpen(route)
         return isOpen ? opened : behindKey
       })
     }

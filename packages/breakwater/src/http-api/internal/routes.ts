@@ -101,6 +101,11 @@ const pathOf = (url: string): string => {
   return fragment < 0 ? path : path.slice(0, fragment)
 }
 
+const openPaths: ReadonlySet<string> = new Set(["/internal/*", livePath, readyPath])
+
+/** Whether a route of ours needs no key. Wherever else it was put, it needs one. @internal */
+export const isOpen = (route: { readonly path: string }): boolean => openPaths.has(route.path)
+
 const isBelow = (path: string, parent: string): boolean => path === parent || path.startsWith(`${parent}/`)
 
 const ourPlace = "/internal"
