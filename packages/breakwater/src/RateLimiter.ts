@@ -767,6 +767,8 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
         }),
         (exit) => {
           permit?.cancelUnsafe()
+          // It has waited in vain.
+          if (permit !== undefined && !hasStarted) moment.read()
           if (hasStarted && Exit.isFailure(exit)) this.heed(exit.cause, call, moment)
           return undefined
         }
