@@ -498,6 +498,8 @@ export class Bulkheads implements Policy.Running<Settings, Snapshot> {
         } else if (waiting !== undefined) {
           const gone = waiting
           waiting = undefined
+          // It may have waited in vain.
+          moment.read()
           gate.leave(gone)
         }
         return undefined

@@ -146,7 +146,11 @@ export const make = (
       if (retry) {
         const retrying =
           budget === undefined ? options : { ...options, budget: budget.shared ?? policies!.retryBudget!.running }
-        guarded = Retry.run(guarded, retry, retrying, moment)
+        const attempts = guarded
+        // A call that is refused before its first attempt is none to the budget.
+        guarded = isAdmitted
+          ? Effect.suspend(() => Retry.run(attempts, retry, retrying, moment))
+          : Retry.run(attempts, retry, retrying, moment)
       }
       if (isAdmitted) guarded = policies!.admission!.running.run(guarded, options, moment)
       // Unless the circuit counts it, which stands around all that may refuse an attempt.

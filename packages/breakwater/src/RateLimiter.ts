@@ -778,6 +778,8 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
           const own = permit
           permit = undefined
           own.cancelUnsafe()
+          // Refused after a wait.
+          if (!hasStarted) moment.read()
         }
         if (!hasStarted) return undefined
         hasStarted = false

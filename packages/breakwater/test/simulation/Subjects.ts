@@ -6,6 +6,7 @@ import { coalesceSubject } from "./subjects/coalesce.ts"
 import { rateLimiterSubject } from "./subjects/rateLimiter.ts"
 import { retrySubject } from "./subjects/retry.ts"
 import { retryBudgetSubject } from "./subjects/retryBudget.ts"
+import { slotsSubject } from "./subjects/slots.ts"
 import { stackSubject } from "./subjects/stack.ts"
 import { tieredSubject } from "./subjects/tiered.ts"
 import { timeoutSubject } from "./subjects/timeout.ts"
@@ -19,5 +20,6 @@ export const subjects: ReadonlyArray<Subject> = [
   retryBudgetSubject(),
   coalesceSubject(),
   tieredSubject(),
-  stackSubject
+  stackSubject,
+  slotsSubject()
 ]

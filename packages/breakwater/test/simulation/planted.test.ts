@@ -8,6 +8,7 @@ import { circuitSubject } from "./subjects/circuit.ts"
 import { coalesceSubject } from "./subjects/coalesce.ts"
 import { rateLimiterSubject } from "./subjects/rateLimiter.ts"
 import { retrySubject } from "./subjects/retry.ts"
+import { slotsSubject } from "./subjects/slots.ts"
 import { stackSubject } from "./subjects/stack.ts"
 import { retryBudgetSubject } from "./subjects/retryBudget.ts"
 import { tieredSubject } from "./subjects/tiered.ts"
@@ -145,6 +146,45 @@ const planted: ReadonlyArray<readonly [subject: Subject, invariants: ReadonlyArr
   [
     tieredSubject("tiers that are never skipped", (tiers) => tiers.map((tier) => ({ ...tier, isTried: true }))),
     ["INV-FB"]
+  ],
+  [
+    slotsSubject("a stack whose bulkhead has a place too many", {
+      bulkhead: (settings) => ({ ...settings, maxConcurrent: (settings.maxConcurrent ?? 25) + 1 })
+    }),
+    ["INV-BH", "INV-PERMIT"]
+  ],
+  [
+    slotsSubject("a stack whose limits have a unit too many", {
+      rate: (settings) => ({ ...settings, limit: (settings.limit ?? 100) + 1 })
+    }),
+    ["INV-RL", "INV-PERMIT"]
+  ],
+  [
+    slotsSubject("a stack whose budget has a floor too high", {
+      budget: (settings) => ({ ...settings, minPerSecond: 20, minConcurrent: 20 })
+    }),
+    ["INV-RT"]
+  ],
+  [
+    broken(
+      "a stack on the wall clock",
+      slotsSubject(),
+      around((self, _, { world }) =>
+        Effect.provideService(self, Clock.Clock, {
+          ...world.clock,
+          monotonicTimeNanosUnsafe: () => world.clock.currentTimeNanosUnsafe()
+        })
+      )
+    ),
+    ["INV-CB-3", "INV-CB-6", "INV-CB-8", "INV-CB-9", "INV-MET", "INV-RT", "INV-RL", "INV-BH", "INV-TO", "INV-PERMIT"]
+  ],
+  [
+    broken(
+      "a stack with a call that nobody made",
+      slotsSubject(),
+      around((self) => Effect.andThen(Effect.exit(self), self))
+    ),
+    ["INV-RT", "INV-TO", "INV-MET", "INV-CB-10", "INV-FB", "INV-RES", "INV-CO", "INV-RL", "INV-BH", "INV-PERMIT"]
   ],
   [
     broken(

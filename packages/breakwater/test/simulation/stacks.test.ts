@@ -1,7 +1,9 @@
 import { describe } from "@effect/vitest"
 import { simulations } from "./Simulations.ts"
+import { slotsSubject } from "./subjects/slots.ts"
 import { stackSubject } from "./subjects/stack.ts"
 
 describe("policies together:", () => {
-  simulations(stackSubject, 1_400, 0)
+  simulations(stackSubject, 500, 0)
+  simulations(slotsSubject(), 500, 0)
 })

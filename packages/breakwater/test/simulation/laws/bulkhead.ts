@@ -22,6 +22,8 @@ interface Gate {
 interface Options {
   readonly operation: string
   readonly settings: BulkheadSettings
+  /** When the call's time is over. Default: never. */
+  readonly deadlineOf?: (call: Call) => number
   readonly snapshots: () => ReadonlyArray<Bulkhead.Snapshot>
 }
 
@@ -101,10 +103,11 @@ export class BulkheadLaw implements Law {
     stage.equal("INV-BH", call.attempts.length, 0, `attempts of the refused call ${call.id}`)
     const waited = stage.world.now - call.startedAt
     // It is one of those who wait, beside as many as there are places to wait in.
+    const deadline = this.options.deadlineOf?.(call) ?? Infinity
     const isFull = gate.running.size >= this.limit && all > maxQueue
     stage.hold(
       "INV-BH",
-      isFull || (maxWait > 0 && waited >= maxWait - slack),
+      isFull || (maxWait > 0 && waited >= Math.min(maxWait, deadline - call.startedAt) - slack),
       () => `call ${call.id} is refused beside ${gate.running.size} that run and ${all - 1} that wait`
     )
   }

@@ -112,7 +112,7 @@ export class OperationLaw implements Law {
     if (this.looks++ % 8 === 0) this.compare()
   }
 
-  private compare(): void {
+  compare(): void {
     const { stage } = this
     const snapshot = this.options.snapshot()
     if (snapshot === undefined) return stage.equal("INV-MET", this.calls, 0, "calls of an operation that is not there")

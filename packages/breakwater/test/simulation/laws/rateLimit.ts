@@ -1,5 +1,5 @@
 import { Duration } from "effect"
-import type { RateLimiter } from "breakwater"
+import type { RateLimiter, RateLimitExceeded } from "breakwater"
 import type { Call, Fact, Law, Stage } from "../Stage.ts"
 import { errorOf, rejectionOf, retryAfterOf } from "./judgement.ts"
 
@@ -86,7 +86,12 @@ interface Options {
   readonly operation: string
   readonly settings: RateSettings
   readonly costOf: (call: Call) => number
-  readonly snapshot: () => RateLimiter.Snapshot
+  /** Which limit of the operation it is. Default: the only one. */
+  readonly scope?: RateLimitExceeded["scope"]
+  /** When the call's time is over. Default: never. */
+  readonly deadlineOf?: (call: Call) => number
+  /** `undefined`: no call has come yet. */
+  readonly snapshot: () => RateLimiter.Snapshot | undefined
 }
 
 /**
@@ -174,7 +179,8 @@ export class RateLaw implements Law {
     const ahead = lane.waiting.slice(0, lane.waiting.indexOf(call))
     this.leave(lane, call)
     const reason = rejectionOf(this.options.operation, errorOf(exit))?.reason
-    if (reason?._tag !== "RateLimitExceeded") return
+    const { scope = reason?._tag === "RateLimitExceeded" ? reason.scope : undefined } = this.options
+    if (reason?._tag !== "RateLimitExceeded" || reason.scope !== scope) return
     this.refused++
     const { options, stage } = this
     const { now } = stage.world
@@ -188,7 +194,7 @@ export class RateLaw implements Law {
     const isFull = maxWait > 0 && ahead.length >= maxQueue
     stage.hold(
       "INV-RL",
-      isFull || turn > maxWait - slack,
+      isFull || turn > Math.min(maxWait, (options.deadlineOf?.(call) ?? Infinity) - now) - slack,
       () => `call ${call.id} is refused ${cost} units at ${now}, for which there is room in ${turn} ms`
     )
     const told = Duration.toMillis(reason.retryAfter)
@@ -238,7 +244,9 @@ export class RateLaw implements Law {
 
   readonly look = (): void => {
     const { stage } = this
-    const { counters, waiting } = this.options.snapshot()
+    const snapshot = this.options.snapshot()
+    if (snapshot === undefined) return stage.equal("INV-MET", this.started, 0, "calls of a limiter that is not there")
+    const { counters, waiting } = snapshot
     const inLine = [...this.lanes.values()].reduce((count, lane) => count + lane.waiting.length, 0)
     stage.equal("INV-MET", waiting, inLine, "calls that wait")
     stage.equal("INV-MET", counters.started, this.started, "calls that started")

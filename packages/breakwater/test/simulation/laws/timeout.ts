@@ -112,7 +112,7 @@ export class TimeoutLaw implements Law {
     if (settings.mode === "detach") {
       stage.hold("INV-TO", Math.abs(now - at) <= tolerance, () => `${name} is let go ${now - at} ms after its limit`)
       if (body !== undefined && body.endedAt === undefined) this.abandoning.set(attempt, call)
-    } else {
+    } else if (body !== undefined || attempt.enteredAt < at - tolerance) {
       stage.equal("INV-TO", body?.endedAt, now, `the end of the work that ${name} waits for`)
     }
     const spent = Math.abs(Duration.toMillis(elapsed) - (at - startedAt))

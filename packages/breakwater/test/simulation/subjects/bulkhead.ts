@@ -5,7 +5,7 @@ import { BulkheadLaw, type BulkheadSettings } from "../laws/bulkhead.ts"
 import { passThrough } from "../laws/passThrough.ts"
 import type { Subject } from "../Simulation.ts"
 
-const drawBulkhead = (dice: Dice): BulkheadSettings => {
+export const drawBulkhead = (dice: Dice): BulkheadSettings => {
   const maxQueue = dice.pick([0, 1, 3, 10])
   return {
     maxConcurrent: dice.whole(1, 4),

@@ -6,7 +6,7 @@ import { RateLaw, type RateSettings } from "../laws/rateLimit.ts"
 import type { Subject } from "../Simulation.ts"
 import type { Call } from "../Stage.ts"
 
-const drawRate = (dice: Dice): RateSettings => {
+export const drawRate = (dice: Dice): RateSettings => {
   const algorithm = dice.pick(["gcra", "token-bucket", "sliding-log", "sliding-counter", "fixed-window"])
   const limit = dice.whole(1, 6)
   const refills = algorithm === "gcra" || algorithm === "token-bucket"
@@ -21,6 +21,12 @@ const drawRate = (dice: Dice): RateSettings => {
   }
 }
 
+export const rateInput = ({ burst, maxWait, ...settings }: RateSettings): RateLimiter.SettingsInput => ({
+  ...settings,
+  ...(settings.algorithm === "gcra" || settings.algorithm === "token-bucket" ? { burst } : {}),
+  ...(maxWait === 0 ? {} : { onExceeded: "wait", maxWait })
+})
+
 /** Most calls cost one unit. */
 const costOf = ({ variant }: Call): number => (variant < 0.7 ? 1 : variant < 0.9 ? 2 : 4)
 
@@ -32,16 +38,10 @@ export const rateLimiterSubject = (
   open: (stage, dice) => {
     const { world } = stage
     const settings = drawRate(dice)
-    const { burst, maxWait, ...same } = settings
-    const refills = settings.algorithm === "gcra" || settings.algorithm === "token-bucket"
     const limiter = world.run(
       RateLimiter.make({
         operation: "target",
-        settings: tampered({
-          ...same,
-          ...(refills ? { burst } : {}),
-          ...(maxWait === 0 ? {} : { onExceeded: "wait", maxWait })
-        })
+        settings: tampered(rateInput(settings))
       }).pipe(Effect.provideService(ResilienceEvent.ResilienceEvents, stage.sink))
     )
     const law = new RateLaw(stage, {

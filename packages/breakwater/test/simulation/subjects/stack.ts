@@ -20,44 +20,50 @@ import { RetryLaw, type RetrySettings } from "../laws/retry.ts"
 import { TimeoutLaw, type TimeoutSettings } from "../laws/timeout.ts"
 import type { Subject } from "../Simulation.ts"
 import type { Call } from "../Stage.ts"
+import type { World } from "../World.ts"
 import { circuitCommands, circuitSettings, commandCircuit, drawCircuit } from "./circuit.ts"
 import { drawRetry, retryInput } from "./retry.ts"
 import { drawTimeout } from "./timeout.ts"
 
 /** The call that a fiber makes. */
-const Current = Context.Reference<Call | undefined>("breakwater/test/simulation/Call", {
+export const Current = Context.Reference<Call | undefined>("breakwater/test/simulation/Call", {
   defaultValue: () => undefined
 })
 
 /** A strategy as the observer knows it. */
-interface Known {
+export interface Known {
   readonly strategy: Strategy.Strategy
   readonly retry: RetrySettings | undefined
   readonly circuit: ReturnType<typeof drawCircuit> | undefined
   readonly timeout: TimeoutSettings | undefined
 }
 
-const drawStrategy = (dice: Dice, name: string): Known => {
+export const drawStrategy = (
+  dice: Dice,
+  name: string,
+  more: Pick<Strategy.Overrides, "admission" | "bulkhead" | "quota" | "retryBudget"> = {}
+): Known => {
   const maybe = <A>(draw: (dice: Dice) => A): A | undefined => (dice.chance(0.85) ? draw(dice) : undefined)
   const [retry, circuit, timeout] = [maybe(drawRetry), maybe(drawCircuit), maybe(drawTimeout)]
   const strategy = Strategy.make(name, {
     retry: retry === undefined ? false : retryInput(retry),
     circuitBreaker: circuit === undefined ? false : circuit.input,
     timeout: timeout === undefined ? false : timeout,
-    openSchedule: circuit?.openSchedule
+    openSchedule: circuit?.openSchedule,
+    ...more
   })
   return { strategy, retry, circuit, timeout }
 }
 
 /** What is in force, besides the strategies. */
-interface Configured {
+export interface Configured {
   readonly overlay: Preset.OverlayInput
   readonly isEnabled: boolean
   readonly retry: boolean
   readonly circuitBreaker: boolean
 }
 
-const drawConfigured = (dice: Dice): Configured => {
+export const drawConfigured = (dice: Dice): Configured => {
   const maybe = <A>(from: ReadonlyArray<A>): A | undefined => (dice.chance(0.4) ? dice.pick(from) : undefined)
   return {
     overlay: {
@@ -79,14 +85,14 @@ const drawConfigured = (dice: Dice): Configured => {
 }
 
 /** What one call goes through with, however the configuration changes meanwhile. */
-interface InForce {
+export interface InForce {
   readonly isGuarded: boolean
   readonly retry: RetrySettings | undefined
   readonly circuit: CircuitSettings | undefined
   readonly timeout: TimeoutSettings | undefined
 }
 
-const inForce = (known: Known, configured: Configured): InForce => {
+export const inForce = (known: Known, configured: Configured): InForce => {
   const { circuitBreaker, isEnabled, overlay, retry } = configured
   const millis = (over: Duration.Input | undefined, own: number) => (over === undefined ? own : Duration.toMillis(over))
   // Whoever states failures in a row means them, in place of any other policy.
@@ -128,7 +134,50 @@ const inForce = (known: Known, configured: Configured): InForce => {
   }
 }
 
-const drawFallback = (dice: Dice, call: Call): FallbackSettings | undefined =>
+/**
+ * The operation belongs to the strategy of its first call, and takes over what was configured when it is used next.
+ */
+export class Reading {
+  /** Those of the circuits when nobody calls. */
+  settings: CircuitSettings | undefined
+  /** When the circuits were there first. */
+  since = 0
+  /** Whose strategy came first. */
+  owner: Known | undefined
+  private isStale = false
+  private readonly world: World
+  private readonly inForceNow: () => Configured
+
+  constructor(world: World, inForceNow: () => Configured) {
+    this.world = world
+    this.inForceNow = inForceNow
+  }
+
+  configured(): void {
+    this.isStale = true
+  }
+
+  /** `mine`: the strategy of a call. */
+  touch(mine?: Known): void {
+    if (this.owner === undefined) {
+      if (mine === undefined) return
+      this.owner = mine
+      this.isStale = true
+    }
+    if (this.isStale) {
+      this.isStale = false
+      this.read(inForce(this.owner, this.inForceNow()).circuit)
+    }
+    if (mine !== undefined && this.settings === undefined) this.read(inForce(mine, this.inForceNow()).circuit)
+  }
+
+  private read(circuit: CircuitSettings | undefined): void {
+    if (this.settings === undefined && circuit !== undefined) this.since = this.world.now
+    this.settings = circuit ?? this.settings
+  }
+}
+
+export const drawFallback = (dice: Dice, call: Call): FallbackSettings | undefined =>
   dice.chance(0.5)
     ? {
         on: dice.pick(["failures", "rejections", "all"]),
@@ -140,7 +189,7 @@ const drawFallback = (dice: Dice, call: Call): FallbackSettings | undefined =>
     : undefined
 
 /** A rule that asks for what no rule gets: rejections that are tried again. */
-const repeatRejections: Errors.Rule = (error) =>
+export const repeatRejections: Errors.Rule = (error) =>
   error instanceof ResilienceError && error.reason._tag !== "TimeoutExceeded"
     ? { kind: "unavailable", retried: true, counted: false }
     : undefined
@@ -168,32 +217,9 @@ export const stackSubject: Subject = {
     )
     const resilience = Context.get(context, Resilience)
 
-    // The operation belongs to the strategy of its first call, and takes over what was configured when it is used.
-    let owner: Known | undefined
-    let isStale = false
-    let reading: CircuitSettings | undefined
-    let circuitsSince = 0
-    const touch = (mine?: Known): void => {
-      if (owner === undefined) {
-        if (mine === undefined) return
-        owner = mine
-        isStale = true
-      }
-      if (isStale) {
-        const { circuit } = inForce(owner, configured)
-        if (reading === undefined && circuit !== undefined) circuitsSince = world.now
-        reading = circuit ?? reading
-        isStale = false
-      }
-      const own = mine === undefined ? undefined : inForce(mine, configured).circuit
-      if (reading === undefined && own !== undefined) {
-        reading = own
-        circuitsSince = world.now
-      }
-    }
-
+    const reading = new Reading(world, () => configured)
     const snapshot = () => {
-      touch()
+      reading.touch()
       return Option.getOrUndefined(world.run(resilience.operation("target")))
     }
     const operation = "target"
@@ -210,10 +236,10 @@ export const stackSubject: Subject = {
     const circuits = new CircuitLaw(stage, {
       operation,
       settingsOf: (call) => guardOf(call)?.circuit,
-      current: () => reading!,
-      startedAt: () => circuitsSince,
+      current: () => reading.settings!,
+      startedAt: () => reading.since,
       snapshots: () => {
-        touch()
+        reading.touch()
         return world.run(
           Effect.flatMap(
             resilience.circuits,
@@ -247,7 +273,7 @@ export const stackSubject: Subject = {
         const known = strategies[dice.chance(0.8) ? 0 : 1]
         const fallback = drawFallback(dice, call)
         const isInsistent = dice.chance(0.2)
-        touch(known)
+        reading.touch(known)
         calls.set(call, { ...inForce(known, configured), fallback })
         const body = stage.body(call)
         const options = { operation, key: call.key, ...(isInsistent ? { classify: repeatRejections } : {}) }
@@ -270,12 +296,12 @@ export const stackSubject: Subject = {
       command: (name, key, value) => {
         if (name === "configure") {
           configured = drawConfigured(new Dice(value * 2 ** 32))
-          isStale = true
+          reading.configured()
           const { overlay, ...switches } = configured
           world.run(resilience.configure((current) => ({ ...current, ...switches, overlay: Preset.overlay(overlay) })))
           return
         }
-        touch()
+        reading.touch()
         if (name === "reset metrics") {
           world.run(resilience.resetMetrics())
           circuits.forgetCounts()
