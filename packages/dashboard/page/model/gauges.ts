@@ -59,9 +59,12 @@ export const ofWindow = ({ calls, counted, limit, policy }: TripWindow): Gauge =
     label: rate.label,
     share,
     mark: limit,
-    tone: fillTone(share, limit),
+    // It counts while the circuit is closed: where the limit is reached, calls are too few yet.
+    tone: calls > 0 && share >= limit / 2 ? "trying" : "good",
     text: calls === 0 ? "no call" : `${counted} of ${calls} ${rate.of}`,
-    notes: calls === 0 ? [`opens at ${percent(limit)}`] : [`${percent(share)}, opens at ${percent(limit)}`]
+    notes: [
+      `${calls === 0 ? "" : `${percent(share)}, `}opens at ${percent(limit)}${calls > 0 && share >= limit ? " of enough calls" : ""}`
+    ]
   }
 }
 
@@ -84,7 +87,7 @@ const ofBulkhead = (
       : maxQueue === undefined
         ? `${queued} queued`
         : `${queued} of ${maxQueue} queued`,
-    ...(queued > 0 ? [`longest for ${duration(longest_wait_seconds * 1000)}`] : []),
+    ...(longest_wait_seconds > 0 ? [`longest wait ${duration(longest_wait_seconds * 1000)}`] : []),
     ...some(counters.rejected, "refused")
   ]
 })
