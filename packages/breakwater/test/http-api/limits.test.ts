@@ -318,6 +318,80 @@ describe("a command to a rate limit", () => {
   )
 })
 
+describe("a resize of a bulkhead", () => {
+  const resize = (name: string) => `/operations/${name}/bulkhead/resize`
+  const active = Effect.map(
+    Effect.flatMap(Resilience, ({ operation }) => operation("half")),
+    (found) => (found._tag === "Some" ? found.value.bulkheads.map(({ active, queued }) => [active, queued]) : [])
+  )
+  const occupy = start(Effect.never.pipe(withResilience(Half, { operation: "half" })))
+
+  it.effect("lets more run at once, interrupts nothing when it takes places away, and is in the audit log", () =>
+    Effect.gen(function* () {
+      const { audit, get, post: send } = yield* app()
+      for (let n = 0; n < 5; n++) yield* occupy
+      assert.deepStrictEqual(yield* active, [[2, 3]])
+      const body = yield* send(resize("half"), { max_concurrent: 4, reason: "a new node" }, { key: secrets.operate })
+      yield* decodes(OperationsGroup.Resized, body)
+      assert.deepInclude(body, { operation: "half", previous_limit: 2, limit: 4, configured_limit: 2, version: 0 })
+      assert.strictEqual(
+        body.message,
+        "At most 4 attempts of half run at once, where it was 2. Its strategy says 2, and a change of the configuration may put that back"
+      )
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* active, [[4, 1]])
+      const shown = yield* get("/operations/half")
+      assert.strictEqual(shown.bulkheads[0].limit, 4)
+      assert.strictEqual(shown.settings.bulkhead.max_concurrent, 2)
+      assert.deepInclude((yield* audit)[0], {
+        action: "resize_bulkhead",
+        resource: "operations/half/bulkhead",
+        from: "2 at once",
+        to: "4 at once",
+        reason: "a new node",
+        result: "done"
+      })
+      const back = yield* send(resize("half"), { max_concurrent: 2, reason: "it is gone" })
+      assert.strictEqual(back.message, "At most 2 attempts of half run at once, where it was 4")
+      assert.deepStrictEqual(yield* active, [[4, 1]])
+    }).pipe(Effect.provide(live))
+  )
+
+  it.effect("stays through a change of the configuration that leaves the bulkhead alone", () =>
+    Effect.gen(function* () {
+      const { get, post: send } = yield* app()
+      yield* send(resize("half"), { max_concurrent: 3, reason: "a test" })
+      yield* (yield* Resilience).configure((current) => ({ ...current, retry: false }))
+      const { bulkheads, settings } = yield* get("/operations/half")
+      assert.strictEqual(bulkheads[0].limit, 3)
+      assert.strictEqual(settings.bulkhead.max_concurrent, 2)
+      assert.isNull(settings.retry)
+    }).pipe(Effect.provide(live))
+  )
+
+  it.effect("of an operation without one is 422, with a stale version 412, out of its range 400, by a reader 403", () =>
+    Effect.gen(function* () {
+      const { get, refused } = yield* app()
+      const body = { max_concurrent: 5, reason: "why" }
+      const context = yield* refused(422, resize("summarize_text"), post(body))
+      assert.deepInclude(context, { endpoint: "resize_bulkhead", operation_name: "summarize_text" })
+      assert.deepStrictEqual(context.available_operations, ["half", "analyze_sentiment"])
+      yield* refused(422, resize("ghost"), post(body))
+      yield* refused(412, resize("half"), post(body, { headers: { "if-match": '"7"' } }))
+      yield* refused(403, resize("half"), post(body, { key: secrets.read }))
+      for (const wrong of [
+        {},
+        { ...body, max_concurrent: 0 },
+        { ...body, max_concurrent: 100_001 },
+        { ...body, reason: "" }
+      ]) {
+        yield* refused(400, resize("half"), post(wrong))
+      }
+      assert.strictEqual((yield* get("/operations/half")).bulkheads[0].limit, 2)
+    }).pipe(Effect.provide(live))
+  )
+})
+
 describe("a rejection that reaches the API", () => {
   const failing = (reason: Reason): Effect.Effect<Response, never, Resilience | Scope.Scope> =>
     Effect.gen(function* () {
@@ -369,6 +443,7 @@ describe("the document", () => {
     for (const command of ["pause", "resume"]) {
       assert.include(names, `/internal/resilience/operations/:operation_name/rate-limits/${command}`)
     }
+    assert.include(names, "/internal/resilience/operations/:operation_name/bulkhead/resize")
     assert.include(names, "/internal/resilience/circuit-breakers/:breaker_name/release")
   })
 })

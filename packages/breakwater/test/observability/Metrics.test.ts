@@ -234,6 +234,34 @@ describe("Metrics", () => {
     }).pipe(Effect.provide(live({}, { maxKeys: 4 })))
   )
 
+  it.effect("adds up the bulkhead of a key that was forgotten and made again between two pulls", () =>
+    Effect.gen(function* () {
+      const crowd = (key: string, callers: number) =>
+        Effect.gen(function* () {
+          const call = Effect.sleep("1 second").pipe(withResilience(keyed, { operation: "pay", key }), Effect.exit)
+          const calls = yield* Effect.forkChild(
+            Effect.all(
+              Array.from({ length: callers }, () => call),
+              { concurrency: callers }
+            ),
+            {
+              startImmediately: true
+            }
+          )
+          yield* TestClock.adjust("1 second")
+          yield* Fiber.join(calls)
+        })
+      const rejected = Effect.map(scrape, (samples) =>
+        samples.get(`breakwater_bulkhead_rejected_total{operation="pay"}`)
+      )
+      yield* crowd("a", 6)
+      assert.strictEqual(yield* rejected, 5)
+      yield* crowd("b", 1)
+      yield* crowd("a", 4)
+      assert.strictEqual(yield* rejected, 8)
+    }).pipe(Effect.provide(live({}, { maxKeys: 1 })))
+  )
+
   it.effect("counts events by their tag", () =>
     Effect.gen(function* () {
       yield* fail("read")

@@ -146,6 +146,39 @@ export const List = snakeCase("OperationList", {
  */
 export type List = typeof List.Type
 
+const resized = snakeCase("BulkheadResized", {
+  /** What was done, and what undoes it. */
+  message: Schema.String,
+  operation: Schema.String,
+  previousLimit: Schema.Int,
+  limit: Schema.Int,
+  /** What the strategy in force says; `null` if it leaves the bulkhead out. */
+  configuredLimit: Schema.NullOr(Schema.Int),
+  bulkheads: Schema.Array(BulkheadState),
+  totalBulkheads: Schema.Int,
+  version: Schema.Int
+})
+
+/**
+ * @category schemas
+ * @since 0.1.0
+ */
+export interface ResizedCodec extends Schema.Codec<typeof resized.Type, typeof resized.Encoded> {}
+
+/**
+ * What a resize did.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Resized: ResizedCodec = resized
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Resized = typeof Resized.Type
+
 const limitCommand = {
   params: { operation_name: Schema.String },
   headers: parameters.ifMatch,
@@ -213,6 +246,17 @@ export class OperationsGroup extends HttpApiGroup.make("operations").add(
   }).annotateMerge(
     operation("resume_rate_limit", "rate_limit_resumption", {
       summary: "Ends the pause of a key at a rate limit, whoever caused it. Calls return at the rate of the limit.",
+      scope: "operate"
+    })
+  ),
+  HttpApiEndpoint.post("resize", "/operations/:operation_name/bulkhead/resize", {
+    ...limitCommand,
+    success: parameters.tagged(Resized),
+    payload: Schema.Struct({ max_concurrent: parameters.whole(1, 100_000), reason: parameters.reason })
+  }).annotateMerge(
+    operation("resize_bulkhead", "bulkhead_resize", {
+      summary:
+        "Changes how many attempts run at once, of each key if each has a bulkhead of its own. Nothing is interrupted. A change of the configuration may undo it.",
       scope: "operate"
     })
   )

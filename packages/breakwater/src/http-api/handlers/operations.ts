@@ -111,11 +111,45 @@ export const layer = HttpApiBuilder.group(
       return tagged(after.view)
     })
 
+    const resize = Effect.fn("AdminApi.resizeBulkhead")(function* (
+      given: string,
+      ifMatch: string | undefined,
+      { max_concurrent, reason }: { readonly max_concurrent: number; readonly reason: string }
+    ) {
+      const { name } = yield* lookup.operation(resilience, given)
+      const { after, before } = yield* commands.run(
+        {
+          command: "resize_bulkhead",
+          resource: `operations/${name}/bulkhead`,
+          ifMatch,
+          reason,
+          read: Effect.zipWith(lookup.bulkhead(resilience, name), version, ({ tuning: { settings } }, version) => ({
+            limit: settings.maxConcurrent,
+            state: `${settings.maxConcurrent} at once`,
+            version
+          })),
+          context: { operation_name: name }
+        },
+        () =>
+          Effect.zipWith(lookup.bulkhead(resilience, name), Clock.Clock, (bulkheads, clock) =>
+            // Within the bounds of the settings, as the payload was checked.
+            bulkheads.resizeUnsafe(max_concurrent, clock)
+          )
+      )
+      return operationViews.bulkheadResized(yield* lookup.operation(resilience, name), {
+        from: before.limit,
+        to: after.limit,
+        version: after.version
+      })
+    })
+
     return handlers.handleAll({
       list: () => Effect.map(list, (found) => wire.tagged(wire.operationList(found))),
       get: ({ params }) => Effect.map(one(params.operation_name), tagged),
       set: ({ headers, params, payload }) =>
         Effect.map(set(params.operation_name, headers["if-match"], payload), tagged),
+      resize: ({ headers, params, payload }) =>
+        Effect.map(resize(params.operation_name, headers["if-match"], payload), tagged),
       pause: (request) =>
         limit("pause_rate_limit", request, (limiter, moment) =>
           limiter.pauseUnsafe(request.payload.key, request.payload.pause_seconds * 1000, "operator", moment)

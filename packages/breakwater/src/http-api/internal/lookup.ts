@@ -4,6 +4,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Bulkhead from "../../Bulkhead.ts"
 import * as RateLimiter from "../../RateLimiter.ts"
 import type { Resilience } from "../../Resilience.ts"
 import { CurrentCaller } from "../AdminKeys.ts"
@@ -52,6 +53,13 @@ export const rateLimit = Effect.fnUntraced(function* (
   const found = yield* resilience.policy(name, scope)
   if (Option.isSome(found) && found.value instanceof RateLimiter.Limiter) return found.value
   return yield* operationViews.unknownRateLimit(snapshot.name, scope, snapshot)
+})
+
+/** The bulkhead of an operation. @internal */
+export const bulkhead = Effect.fnUntraced(function* (resilience: Resilience["Service"], name: string) {
+  const found = yield* resilience.policy(name, "bulkhead")
+  if (Option.isSome(found) && found.value instanceof Bulkhead.Bulkheads) return found.value
+  return yield* operationViews.withoutBulkhead(name, yield* resilience.operations)
 })
 
 /** The id of the key of this request. @internal */

@@ -170,6 +170,43 @@ export const unknownRateLimit = (
   })
 
 /** @internal */
+export const withoutBulkhead = (name: string, operations: Snapshots): Errors.BusinessLogicError =>
+  new Errors.BusinessLogicError({
+    message: "The operation has no bulkhead",
+    context: {
+      reason: "not_found",
+      operation_name: name,
+      available_operations: operations
+        .filter(({ bulkheads }) => bulkheads.length > 0)
+        .slice(0, maxNamed)
+        .map(({ name }) => name)
+    }
+  })
+
+/** @internal */
+export const bulkheadResized = (
+  after: Operation.Snapshot,
+  { from, to, version }: { readonly from: number; readonly to: number; readonly version: number }
+): OperationsGroup.Resized => {
+  const { bulkheads, totalBulkheads } = limitViews.states(after)
+  const { bulkhead } = after.settings
+  const configured = bulkhead === false ? null : bulkhead.maxConcurrent
+  const isOff = configured !== null && configured !== to
+  return {
+    message:
+      `At most ${to} attempts of ${after.name} run at once, where it was ${from}` +
+      (isOff ? `. Its strategy says ${configured}, and a change of the configuration may put that back` : ""),
+    operation: after.name,
+    previousLimit: from,
+    limit: to,
+    configuredLimit: configured,
+    bulkheads,
+    totalBulkheads,
+    version
+  }
+}
+
+/** @internal */
 export const operationList = (operations: Snapshots, version: number): OperationsGroup.List => ({
   operations: operations.map((each) => operation(each, version)),
   totalCount: operations.length,

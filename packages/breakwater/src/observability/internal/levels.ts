@@ -6,8 +6,8 @@ import { availableOf, pausedFor } from "../../monitoring/internal/snapshots.ts"
 import type { Snapshot } from "../../Operation.ts"
 import type * as RateLimiter from "../../RateLimiter.ts"
 
-/** A rate limit, over all its keys. @internal */
-export interface LimitLevels {
+/** A rate limit, over all its keys. */
+interface LimitLevels {
   /** The least of all. */
   available: number
   waiting: number

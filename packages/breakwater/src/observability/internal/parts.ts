@@ -10,10 +10,8 @@ import { type Gauge, type Series, words } from "./series.ts"
 /**
  * What one source has counted. The first number falls only when the source
  * counts from 0 again; the others stand in the order of the part's counters.
- *
- * @internal
  */
-export type Counts = readonly [source: string, numbers: ReadonlyArray<number>]
+type Counts = readonly [source: string, numbers: ReadonlyArray<number>]
 
 /** A policy. @internal */
 export interface Part {
