@@ -53,6 +53,7 @@ export type Params<P extends string> = { readonly [Name in Names<P>]: string }
 export type Operation = Answer<"GET", "/operations">["operations"][number]
 export type Breaker = Answer<"GET", "/circuit-breakers">["circuit_breakers"][string]
 export type BreakerDetails = Answer<"GET", "/circuit-breakers/:breaker_name">
+export type OperationDetails = Answer<"GET", "/operations/:operation_name">
 export type CircuitState = Breaker["state"]
 export type Alert = Answer<"GET", "/monitoring/alerts">["alerts"][number]
 export type Decision = Answer<"GET", "/decisions">["decisions"][number]

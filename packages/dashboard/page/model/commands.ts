@@ -3,24 +3,15 @@
  */
 import type { Body, BreakerDetails, Path } from "../api/types.ts"
 import { duration } from "./format.ts"
-import type { State } from "./states.ts"
+import { factsOf, type State } from "./states.ts"
 
-/** The page ends all overrides at once, with `close`: none of its own for `release`, which ends one of them. */
-type CommandPath = Exclude<
-  Extract<Path<"POST">, `/circuit-breakers/:breaker_name/${string}`>,
-  "/circuit-breakers/:breaker_name/release"
->
+type CommandPath = Extract<Path<"POST">, `/circuit-breakers/:breaker_name/${string}`>
 
-/** `disable` and `metrics-only` are for servers that tell of `overrides`. */
-export type Command =
-  | "isolate"
-  | "trip"
-  | "close"
-  | "reset"
-  | "disable"
-  | "metrics-only"
-  // A command of the API that is not named here has no facts below, which the compiler says.
-  | (CommandPath extends `${string}/:breaker_name/${infer Name}` ? Name : never)
+/** A command of the API that has no facts below is something that the compiler says. */
+export type Command = CommandPath extends `${string}/:breaker_name/${infer Name}` ? Name : never
+
+/** What lies over a circuit until it ends, or is released. */
+export type Mode = BreakerDetails["overrides"][number]["mode"]
 
 interface Facts {
   readonly label: string
@@ -44,7 +35,7 @@ export const commands: Readonly<Record<Command, Facts>> = {
     needsReason: true,
     expiry: { label: "Ends after", field: "expires_in_seconds", seconds: 3600 },
     isHarsh: true,
-    from: ["closed", "open", "half_open", "isolated"]
+    from: ["closed", "open", "half_open", "isolated", "disabled", "metrics_only"]
   },
   trip: {
     label: "Trip",
@@ -70,6 +61,14 @@ export const commands: Readonly<Record<Command, Facts>> = {
     isHarsh: false,
     from: ["closed", "open", "half_open", "metrics_only"]
   },
+  release: {
+    label: "End override",
+    effect: "It ends before its time. What is underneath is in force again: another override, or the circuit.",
+    needsReason: false,
+    expiry: undefined,
+    isHarsh: false,
+    from: ["isolated", "disabled", "metrics_only"]
+  },
   close: {
     label: "Close",
     effect: "Calls go through again at once. The circuit remembers how often it has opened.",
@@ -88,7 +87,7 @@ export const commands: Readonly<Record<Command, Facts>> = {
   }
 }
 
-/** Those of a server, by whether it tells of overrides. */
+/** Those of a server, by whether it tells of overrides. Each override is released where it is shown. */
 export const listOf = (hasOverrides: boolean): ReadonlyArray<Command> =>
   hasOverrides
     ? ["isolate", "trip", "disable", "metrics-only", "close", "reset"]
@@ -103,6 +102,8 @@ export interface Draft {
   readonly reason: string
   /** As it was typed. */
   readonly seconds: string
+  /** Which override a release ends. */
+  readonly mode?: Mode | undefined
 }
 
 export interface Faults {
@@ -123,58 +124,75 @@ export const check = ({ command, reason, seconds }: Draft): Faults => {
   }
 }
 
-export type CommandBody = Body<"POST", "/circuit-breakers/:breaker_name/isolate"> &
-  Body<"POST", "/circuit-breakers/:breaker_name/trip">
+/** A command says what of it is its own: all that any of them may say. */
+export type CommandBody = Partial<
+  Body<"POST", "/circuit-breakers/:breaker_name/isolate"> &
+    Body<"POST", "/circuit-breakers/:breaker_name/trip"> &
+    Body<"POST", "/circuit-breakers/:breaker_name/release">
+>
 
-export const bodyOf = ({ command, reason, seconds }: Draft): CommandBody => {
+export const bodyOf = ({ command, mode, reason, seconds }: Draft): CommandBody => {
   const { expiry } = commands[command]
   return {
+    ...(mode === undefined ? {} : { mode }),
     ...(reason.trim() === "" ? {} : { reason: reason.trim() }),
     ...(expiry === undefined ? {} : { [expiry.field]: Number(seconds) })
-  } as CommandBody
+  }
 }
 
 /** What confirms it, in a sentence. */
 export const question = (draft: Draft, circuit: string): string => {
   const { expiry, label } = commands[draft.command]
+  if (draft.mode !== undefined) return `End ${factsOf(draft.mode).label.toLowerCase()} of ${circuit}?`
   return `${label} ${circuit}${expiry === undefined ? "" : ` for ${duration(Number(draft.seconds) * 1000)}`}?`
 }
 
+const modes: Readonly<Partial<Record<Command, Mode>>> = {
+  isolate: "isolated",
+  disable: "disabled",
+  "metrics-only": "metrics_only"
+}
+
+const layers: Readonly<Record<Mode, Command>> = {
+  isolated: "isolate",
+  disabled: "disable",
+  metrics_only: "metrics-only"
+}
+
+const wholeSeconds = (seconds: number): string => String(Math.min(maxSeconds, Math.max(1, Math.ceil(seconds))))
+
 /**
- * The command that takes another one back, from what the circuit was before.
- * `undefined` if nothing can: what a circuit has forgotten stays forgotten.
+ * The commands that take another one back, one after the other, from what the
+ * circuit was before. None if nothing can: what a circuit has forgotten stays
+ * forgotten.
  */
 export const undo = (
-  command: Command,
-  before: Pick<BreakerDetails, "state" | "isolation" | "retry_after_seconds">,
-  left: { readonly isolationMillis: number | undefined }
-): Draft | undefined => {
-  const wholeSeconds = (seconds: number): string => String(Math.min(maxSeconds, Math.max(1, Math.ceil(seconds))))
+  { command, mode }: Pick<Draft, "command" | "mode">,
+  before: Pick<BreakerDetails, "state" | "overrides" | "retry_after_seconds">,
+  now: number
+): ReadonlyArray<Draft> => {
   const reason = `Undo: ${commands[command].label.toLowerCase()}`
-  // When an isolation ends by itself, the state that was underneath comes back.
-  if (
-    commands[command].expiry?.field === "expires_in_seconds" &&
-    (before.state === "open" || before.state === "half_open")
-  ) {
-    return { command, reason, seconds: "1" }
+  const again = ({ expires_at, mode, reason }: BreakerDetails["overrides"][number]): Draft => ({
+    command: layers[mode],
+    reason,
+    seconds: expires_at === null ? String(maxSeconds) : wholeSeconds((Date.parse(expires_at) - now) / 1000)
+  })
+  const laid = modes[command] ?? mode
+  if (laid !== undefined) {
+    const replaced = before.overrides.find((override) => override.mode === laid)
+    if (replaced !== undefined) return [again(replaced)]
+    return command === "release" ? [] : [{ command: "release", reason, seconds: "", mode: laid }]
   }
+  if (before.overrides.length > 0) return before.overrides.map(again)
   switch (before.state) {
     case "closed":
       // Reset and close did nothing that can be seen.
-      return command !== "close" && command !== "reset" ? { command: "close", reason, seconds: "" } : undefined
-    case "isolated":
-      return before.isolation === null
-        ? undefined
-        : {
-            command: "isolate",
-            reason: before.isolation.reason,
-            seconds: left.isolationMillis === undefined ? String(maxSeconds) : wholeSeconds(left.isolationMillis / 1000)
-          }
+      return command === "trip" ? [{ command: "close", reason, seconds: "" }] : []
     case "open":
-      return { command: "trip", reason, seconds: wholeSeconds(before.retry_after_seconds ?? 1) }
+      return [{ command: "trip", reason, seconds: wholeSeconds(before.retry_after_seconds ?? 1) }]
     case "half_open":
-      return { command: "trip", reason, seconds: "1" }
+      return [{ command: "trip", reason, seconds: "1" }]
     default:
-      return undefined
+      return []
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { Configuration, Finding, Operation, Strategies } from "../api/types.ts"
 import { isFinding } from "./configForm.ts"
-import { duration, words } from "./format.ts"
+import { duration, percent, words } from "./format.ts"
 
 interface Number_ {
   readonly name: string
@@ -34,6 +34,7 @@ const order: ReadonlyArray<Stage> = [
   ["admission", "Admission", "Admits so many calls in a time"],
   ["rate_limiter", "Rate limit", "Admits so many calls in a time"],
   ["retry", "Retry", "Tries again after a growing pause"],
+  ["retry_budget", "Retry budget", "Grants retries as a share of the calls"],
   ["hedge", "Hedge", "Asks twice and takes the first answer"],
   ["circuit_breaker", "Circuit breaker", "Stops calling what keeps failing"],
   ["bulkhead", "Bulkhead", "Lets so many run side by side"],
@@ -57,7 +58,8 @@ const configurationNames: ReadonlyMap<string, string> = new Map([
   ["timeout.total", "max_delay_seconds"]
 ])
 
-const isTime = /(^|_)(attempt|total|base|delay|max_delay|min_delay|jitter_max|timeout|window|max_wait|after|duration)$/
+const isTime =
+  /(^|_)(attempt|total|base|delay|max_delay|min_delay|jitter_max|timeout|window|max_wait|max_pause|after|duration)$/
 
 const shown = (name: string, value: unknown): string =>
   typeof value === "number" && (isTime.test(name) || name.endsWith("_seconds"))
@@ -66,7 +68,13 @@ const shown = (name: string, value: unknown): string =>
       ? Object.entries(value)
           .map(([key, each]) => `${words(key)} ${String(each)}`)
           .join(", ")
-      : String(value)
+      : typeof value === "boolean"
+        ? value
+          ? "yes"
+          : "no"
+        : name === "ratio" && typeof value === "number"
+          ? percent(value)
+          : words(String(value))
 
 export const sourceOf = (text: string): Source => {
   const kind = text.startsWith("preset")
@@ -119,7 +127,7 @@ export const pipelineOf = (
     const of = settings[policy]
     if (of === undefined || of === null) return undefined
     return Object.entries(of)
-      .filter(([name]) => only === undefined || only.includes(name))
+      .filter(([name, value]) => value !== null && (only === undefined || only.includes(name)))
       .map(([name, value]) => ({
         name: words(name),
         value: shown(name, value),
@@ -132,17 +140,35 @@ export const pipelineOf = (
     total_timeout: () => numbersOf("timeout", ["total"]),
     attempt_timeout: () => numbersOf("timeout", ["attempt", "mode"])
   }
-  const told = parts.map(({ numbers, policy }): Stage => {
+  const standard = order.flatMap(([name, title, meaning]): ReadonlyArray<Policy> => {
+    const numbers = (known[name] ?? (() => numbersOf(name)))()
+    return numbers === undefined ? [] : [{ name, title, meaning, numbers }]
+  })
+  if (parts.length === 0) return standard
+  // Where the API tells the order, it is the API's. What it leaves out has its place in ours.
+  const told = parts.map(({ numbers, policy }): Policy => {
+    const found = standard.find(({ name }) => name === policy)
     const [, title = words(policy), meaning = numbers] = order.find(([name]) => name === policy) ?? []
     // The one number of a timeout stands below it anyhow.
-    return [policy, title, policy.endsWith("_timeout") ? meaning : numbers]
+    return {
+      name: policy,
+      title,
+      meaning: policy.endsWith("_timeout") ? meaning : numbers,
+      numbers: found?.numbers ?? []
+    }
   })
-  // Where the API tells the order, it is the API's.
-  return (told.length === 0 ? order : told).flatMap(([name, title, meaning]) => {
-    const numbers = (known[name] ?? (() => numbersOf(name)))()
-    return numbers === undefined && told.length === 0 ? [] : [{ name, title, meaning, numbers: numbers ?? [] }]
-  })
+  const rankOf = (policy: string): number => order.findIndex(([name]) => name === policy)
+  for (const missing of standard) {
+    if (told.some(({ name }) => name === missing.name)) continue
+    const before = told.findLastIndex(({ name }) => rankOf(name) !== -1 && rankOf(name) < rankOf(missing.name))
+    told.splice(before + 1, 0, missing)
+  }
+  return told
 }
+
+/** The source that all numbers of a policy have, if it is one. */
+export const commonSource = ({ numbers }: Policy): Source | undefined =>
+  numbers.every(({ source }) => source.text === numbers[0]!.source.text) ? numbers[0]?.source : undefined
 
 /** What a strategy comes to. Empty where the API does not describe it. */
 export interface Description {
@@ -160,6 +186,12 @@ const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value)
 
 const worst = "worst_case_"
 
+const worstNames: ReadonlyMap<string, string> = new Map([
+  ["latency_seconds", "longest call"],
+  ["latency_with_retry_after_seconds", "with Retry-After"],
+  ["calls", "attempts for one call"]
+])
+
 /** Reads the `description` of an operation's details, as far as the server tells it. */
 export const descriptionOf = (details: object): Description => {
   const found = { ...details } as Readonly<Record<string, unknown>>
@@ -174,7 +206,7 @@ export const descriptionOf = (details: object): Description => {
       if (!name.startsWith(worst) || (typeof value !== "number" && value !== null)) return []
       const isTime_ = name.endsWith("_seconds")
       return {
-        name: words(name.slice(worst.length).replace(/_seconds$/, "")),
+        name: worstNames.get(name.slice(worst.length)) ?? words(name.slice(worst.length).replace(/_seconds$/, "")),
         value: value === null ? "without end" : isTime_ ? duration(value * 1000) : String(value)
       }
     }),

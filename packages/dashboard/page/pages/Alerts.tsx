@@ -4,7 +4,7 @@
 import { signal } from "@preact/signals"
 import { sentence } from "../api/client.ts"
 import type { Alert } from "../api/types.ts"
-import { ago, count, words } from "../model/format.ts"
+import { ago, words } from "../model/format.ts"
 import { now } from "../store/clock.ts"
 import { hrefOf } from "../model/routes.ts"
 import { show } from "../store/toasts.ts"
@@ -70,11 +70,6 @@ const AlertRow = ({ alert, at }: { readonly alert: Alert; readonly at: number })
         <p class="help row">
           <span>{ago(Date.parse(alert.timestamp), at)}</span>
           {typeof alert.metadata["rule"] === "string" ? <span class="tag">{words(alert.metadata["rule"])}</span> : null}
-          {alert.threshold_value === 0 && alert.actual_value === 0 ? null : (
-            <span>
-              {count(alert.actual_value)}, threshold {count(alert.threshold_value)}
-            </span>
-          )}
           {isKnown ? <a href={hrefOf({ page: "operation", name: alert.operation })}>{alert.operation}</a> : null}
         </p>
       </div>
@@ -133,7 +128,7 @@ export const Alerts = () => {
                 {alerts.length === 0 ? "Rules look at every operation every few seconds." : undefined}
               </Empty>
             ) : (
-              <ul class="alerts">
+              <ul class="alerts in-columns">
                 {shown.map((alert) => (
                   <AlertRow key={alert.id} alert={alert} at={at} />
                 ))}

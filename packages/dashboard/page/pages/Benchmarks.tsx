@@ -10,10 +10,10 @@ import { show } from "../store/toasts.ts"
 import { Card, Empty, Loading, PageTitle, Trouble } from "../ui/parts.tsx"
 import { useLoaded, useSession } from "../ui/useLive.ts"
 
-const Bars = ({ track }: { readonly track: Track }) => {
-  const latest = track.runs.slice(-24)
+const Bars = ({ places, track }: { readonly track: Track; readonly places: number }) => {
+  const latest = track.runs.slice(-places)
   const top = Math.max(...latest.map(({ p95 }) => p95), 0.000_1)
-  const [width, height, step] = [24 * 9, 34, 9]
+  const [width, height, step] = [places * 9, 34, 9]
   return (
     <svg
       class="bars"
@@ -42,53 +42,61 @@ const changeText = (change: number | undefined): string =>
     ? none
     : `${change > 0 ? "+" : "−"}${(Math.abs(change) * 100).toFixed(Math.abs(change) < 0.1 ? 1 : 0)}%`
 
-const HistoryTable = ({ runs }: { readonly runs: ReadonlyArray<BenchmarkRun> }) => (
-  <div class="scroll" role="region" aria-label="Benchmarks" tabIndex={0}>
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">Benchmark</th>
-          <th scope="col">Runs: p50, and p95 behind</th>
-          <th scope="col" class="number">
-            p50
-          </th>
-          <th scope="col" class="number">
-            p95
-          </th>
-          <th scope="col" class="number">
-            Change
-          </th>
-          <th scope="col">Verdict</th>
-        </tr>
-      </thead>
-      <tbody>
-        {tracks(runs).map((track) => {
-          const last = track.runs.at(-1)!
-          return (
-            <tr key={track.operation}>
-              <td class="wrap">{words(track.operation)}</td>
-              <td>
-                <Bars track={track} />
-              </td>
-              <td class="number">{millis(last.p50)}</td>
-              <td class="number">{millis(last.p95)}</td>
-              <td class={`number ${last.hasRegressed ? "tone-bad" : ""}`}>{changeText(track.change)}</td>
-              <td class="nowrap">
-                {last.hasRegressed ? (
-                  <span class="tone-bad">slower</span>
-                ) : last.hasPassed ? (
-                  <span class="tone-good">passed</span>
-                ) : (
-                  <span class="tone-bad">failed</span>
-                )}
-              </td>
-            </tr>
-          )
-        })}
-      </tbody>
-    </table>
-  </div>
-)
+const maxPlaces = 24
+
+const HistoryTable = ({ runs }: { readonly runs: ReadonlyArray<BenchmarkRun> }) => {
+  const all = tracks(runs)
+  const places = Math.min(maxPlaces, Math.max(6, ...all.map((track) => track.runs.length)))
+  return (
+    <div class="scroll" role="region" aria-label="Benchmarks" tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Benchmark</th>
+            <th scope="col" title="p50, and p95 behind it">
+              Runs
+            </th>
+            <th scope="col" class="number">
+              p50
+            </th>
+            <th scope="col" class="number">
+              p95
+            </th>
+            <th scope="col" class="number">
+              Change
+            </th>
+            <th scope="col">Verdict</th>
+          </tr>
+        </thead>
+        <tbody>
+          {all.map((track) => {
+            const last = track.runs.at(-1)!
+            return (
+              <tr key={track.operation}>
+                <td class="wrap">{words(track.operation)}</td>
+                <td>
+                  <Bars track={track} places={places} />
+                </td>
+                <td class="number">{millis(last.p50)}</td>
+                <td class="number">{millis(last.p95)}</td>
+                <td class={`number ${last.hasRegressed ? "tone-bad" : ""}`}>{changeText(track.change)}</td>
+                <td class="nowrap">
+                  {last.hasRegressed ? (
+                    <span class="tone-bad">slower</span>
+                  ) : last.hasPassed ? (
+                    <span class="tone-good">passed</span>
+                  ) : (
+                    <span class="tone-bad">failed</span>
+                  )}
+                </td>
+              </tr>
+            )
+          })}
+        </tbody>
+      </table>
+    </div>
+  )
+}
 
 const limitMillis = 30_000
 
@@ -109,6 +117,8 @@ export const Benchmarks = () => {
   }, [startedAt])
 
   const runs = history._tag === "Loaded" ? history.value.runs : []
+  // Who opens this page first comes before the operations do.
+  const operations = live.isLoaded.value ? Array.from(live.operations.keys()) : []
   const kind = target === "" ? "suite" : "load"
   const passed = startedAt === undefined ? 0 : Math.max(0, at - startedAt)
   const share = progress(passed, expected(runs, kind))
@@ -142,13 +152,11 @@ export const Benchmarks = () => {
               <span class="field-label">What</span>
               <select value={target} onChange={(event) => setTarget(event.currentTarget.value)}>
                 <option value="">this process: the whole suite</option>
-                {Array.from(live.operations.keys())
-                  .slice(0, 500)
-                  .map((name) => (
-                    <option key={name} value={name}>
-                      {name} under load
-                    </option>
-                  ))}
+                {operations.slice(0, 500).map((name) => (
+                  <option key={name} value={name}>
+                    {name} under load
+                  </option>
+                ))}
               </select>
             </label>
             <label class="field">
@@ -188,63 +196,65 @@ export const Benchmarks = () => {
             </div>
           )}
         </Card>
-        <Card title="History" aside={<span>the slowest change first</span>}>
-          {history._tag === "Loading" ? (
-            <Loading what="the history" />
-          ) : history._tag === "Failed" ? (
-            <Trouble text={history.text} onRetry={again} />
-          ) : runs.length === 0 ? (
-            <Empty title="No benchmark has run">Run one to have something to compare with.</Empty>
-          ) : (
-            <HistoryTable runs={runs} />
-          )}
-        </Card>
-        {runs.length === 0 ? null : (
-          <Card title="Runs">
-            <div class="scroll" role="region" aria-label="Runs" tabIndex={0}>
-              <table>
-                <thead>
-                  <tr>
-                    <th scope="col">When</th>
-                    <th scope="col">Kind</th>
-                    <th scope="col" class="number">
-                      Benchmarks
-                    </th>
-                    <th scope="col" class="number">
-                      Passed
-                    </th>
-                    <th scope="col">Became slower</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {runs.map((run) => {
-                    const slower = run.regression?.changes.filter(({ regressed }) => regressed) ?? []
-                    return (
-                      <tr key={run.benchmark_id}>
-                        <td class="nowrap">{moment(Date.parse(run.timestamp), live.now)}</td>
-                        <td>{run.kind}</td>
-                        <td class="number">{run.results.length}</td>
-                        <td class="number">{percent(run.pass_rate)}</td>
-                        <td class="wrap">
-                          {run.regression === null
-                            ? "nothing to compare with"
-                            : slower.length === 0
-                              ? "none"
-                              : slower
-                                  .map(
-                                    ({ change_percent, operation }) =>
-                                      `${words(operation)} +${change_percent.toFixed(0)}%`
-                                  )
-                                  .join(", ")}
-                        </td>
-                      </tr>
-                    )
-                  })}
-                </tbody>
-              </table>
-            </div>
+        <div class={runs.length === 0 ? "cards" : "cards bench-columns"}>
+          <Card title="History" aside={<span>the slowest change first</span>}>
+            {history._tag === "Loading" ? (
+              <Loading what="the history" />
+            ) : history._tag === "Failed" ? (
+              <Trouble text={history.text} onRetry={again} />
+            ) : runs.length === 0 ? (
+              <Empty title="No benchmark has run">Run one to have something to compare with.</Empty>
+            ) : (
+              <HistoryTable runs={runs} />
+            )}
           </Card>
-        )}
+          {runs.length === 0 ? null : (
+            <Card title="Runs">
+              <div class="scroll" role="region" aria-label="Runs" tabIndex={0}>
+                <table>
+                  <thead>
+                    <tr>
+                      <th scope="col">When</th>
+                      <th scope="col">Kind</th>
+                      <th scope="col" class="number">
+                        Benchmarks
+                      </th>
+                      <th scope="col" class="number">
+                        Passed
+                      </th>
+                      <th scope="col">Became slower</th>
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {runs.map((run) => {
+                      const slower = run.regression?.changes.filter(({ regressed }) => regressed) ?? []
+                      return (
+                        <tr key={run.benchmark_id}>
+                          <td class="nowrap">{moment(Date.parse(run.timestamp), live.now)}</td>
+                          <td>{run.kind}</td>
+                          <td class="number">{run.results.length}</td>
+                          <td class="number">{percent(run.pass_rate)}</td>
+                          <td class="wrap">
+                            {run.regression === null
+                              ? "nothing to compare with"
+                              : slower.length === 0
+                                ? "none"
+                                : slower
+                                    .map(
+                                      ({ change_percent, operation }) =>
+                                        `${words(operation)} +${change_percent.toFixed(0)}%`
+                                    )
+                                    .join(", ")}
+                          </td>
+                        </tr>
+                      )
+                    })}
+                  </tbody>
+                </table>
+              </div>
+            </Card>
+          )}
+        </div>
       </div>
     </>
   )

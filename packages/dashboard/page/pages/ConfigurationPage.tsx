@@ -458,6 +458,14 @@ const History = ({
 
 const Half = ({ children }: { readonly children: ComponentChildren }) => <div class="cards">{children}</div>
 
+/** In the units of people. */
+const shownNumber = (field: string, each: unknown): string => {
+  const input = groups.flatMap(({ fields }) => fields).find(({ name }) => name === field)?.input
+  return typeof each === "number" && input?._tag === "Number" && input.unit === "s"
+    ? duration(each * 1000)
+    : value(each)
+}
+
 const InForce = ({ configuration }: { readonly configuration: Configuration }) => (
   <Card title="In force" aside={<span>version {configuration.version}</span>}>
     <dl class="facts">
@@ -496,7 +504,7 @@ const InForce = ({ configuration }: { readonly configuration: Configuration }) =
           {configuration.effective.map(({ field, source, value: each }) => (
             <tr key={field}>
               <td>{words(field)}</td>
-              <td class="wrap">{value(each)}</td>
+              <td class="wrap">{shownNumber(field, each)}</td>
               <td>
                 <span class={`tag from-${sourceOf(source).kind}`}>{sourceOf(source).text}</span>
               </td>

@@ -2,14 +2,14 @@
  * One operation: how it does, what protects it, why calls were refused, and the
  * commands of its circuits.
  */
-import { useState } from "preact/hooks"
+import { useEffect, useState } from "preact/hooks"
 import { sentence } from "../api/client.ts"
-import type { Decision, Operation } from "../api/types.ts"
-import type { Command } from "../model/commands.ts"
+import type { Decision, Operation, OperationDetails } from "../api/types.ts"
 import { strategies as strategyNames } from "../model/configForm.ts"
-import { clock, count, millis, none, percent, plural } from "../model/format.ts"
+import { clock, count, countdown, millis, none, percent, plural } from "../model/format.ts"
+import { ofLimits, ofWindow, overridesOf } from "../model/gauges.ts"
 import type { Circuit } from "../model/overview.ts"
-import { descriptionOf, pipelineOf, strategySource } from "../model/pipeline.ts"
+import { commonSource, descriptionOf, pipelineOf, strategySource } from "../model/pipeline.ts"
 import { factsOf } from "../model/states.ts"
 import { bands } from "../model/timeline.ts"
 import { now } from "../store/clock.ts"
@@ -20,8 +20,8 @@ import { Chart } from "../ui/Chart.tsx"
 import { Dialog } from "../ui/Dialog.tsx"
 import { Findings } from "../ui/Findings.tsx"
 import { Icon, StateBadge, StateIcon } from "../ui/icons.tsx"
-import { Card, Empty, Loading, Metric, PageTitle, Trouble, Window } from "../ui/parts.tsx"
-import { CommandDialog, Commands, held } from "../ui/Steer.tsx"
+import { Card, Empty, GaugeBar, Loading, Metric, PageTitle, Trouble, Window } from "../ui/parts.tsx"
+import { type Chosen, CommandDialog, Commands, held } from "../ui/Steer.tsx"
 import { useLoaded, useSession } from "../ui/useLive.ts"
 import { remaining } from "./Overview.tsx"
 
@@ -86,44 +86,65 @@ const Charts = ({ known, name, span }: { readonly known: Known; readonly name: s
   )
 }
 
-const Pipeline = ({ operation }: { readonly operation: Operation }) => {
+const Pipeline = ({
+  details,
+  operation
+}: {
+  readonly operation: Operation
+  readonly details: OperationDetails | undefined
+}) => {
   const { client } = useSession()
   const [strategies] = useLoaded((signal) => client.get("/strategies", { signal }), [operation.version])
   const [configuration] = useLoaded((signal) => client.get("/config", { signal }), [operation.version])
-  const [details] = useLoaded(
-    (signal) => client.get("/operations/:operation_name", { params: { operation_name: operation.name }, signal }),
-    [operation.name, operation.version, operation.strategy]
-  )
-  const { findings, order, reasons, worstCase } = descriptionOf(details._tag === "Loaded" ? details.value : {})
+  const { findings, order, reasons, worstCase } = descriptionOf(details ?? {})
   const stages = pipelineOf(
-    operation,
+    details ?? operation,
     strategies._tag === "Loaded" ? strategies.value : undefined,
     configuration._tag === "Loaded" ? configuration.value : undefined,
     order
   )
   return (
-    <Card title="Pipeline" aside={<span>from the outside in</span>}>
+    <Card title="Pipeline" class="pipeline-card" aside={<span>from the outside in</span>}>
+      {findings.length === 0 ? null : (
+        <div class="pipeline-findings">
+          <h3>Findings</h3>
+          <Findings findings={findings} />
+        </div>
+      )}
       <ol class="pipeline">
-        {stages.map(({ meaning, name, numbers, title }) => (
-          <li class="stage" key={name}>
-            <div class="stage-title">{title}</div>
-            <div class="help">{meaning}</div>
-            <table>
-              <caption class="hidden">{title}: numbers in force, each with its source</caption>
-              <tbody>
-                {numbers.map(({ name, source, value }) => (
-                  <tr key={name}>
-                    <th scope="row">{name}</th>
-                    <td class="number">{value}</td>
-                    <td>
-                      <span class={`tag from-${source.kind}`}>{source.text}</span>
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </li>
-        ))}
+        {stages.map((stage) => {
+          const common = commonSource(stage)
+          return (
+            <li class="stage" key={stage.name}>
+              <div class="stage-title">
+                <span>{stage.title}</span>
+                {common === undefined ? null : <span class={`tag from-${common.kind}`}>{common.text}</span>}
+              </div>
+              <div class="help">{stage.meaning}</div>
+              {stage.numbers.length === 0 ? null : (
+                <table>
+                  <caption class="hidden">{stage.title}: numbers in force, each with its source</caption>
+                  <tbody>
+                    {stage.numbers.map(({ name, source, value }) => (
+                      <tr key={name}>
+                        <th scope="row">{name}</th>
+                        <td class="number">
+                          {value}
+                          {common === undefined ? null : <span class="hidden">, {source.text}</span>}
+                        </td>
+                        {common === undefined ? (
+                          <td>
+                            <span class={`tag from-${source.kind}`}>{source.text}</span>
+                          </td>
+                        ) : null}
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              )}
+            </li>
+          )
+        })}
         <li class="stage">
           <div class="stage-title">The call</div>
         </li>
@@ -131,20 +152,115 @@ const Pipeline = ({ operation }: { readonly operation: Operation }) => {
       {worstCase.length === 0 ? null : (
         <div class="below">
           <h3>At worst</h3>
-          <dl class="row numbers">
+          <dl class="numbers worst">
             {worstCase.map(({ name, value }) => (
               <Metric key={name} label={name} value={value} />
             ))}
           </dl>
         </div>
       )}
-      {reasons.length === 0 ? null : <p class="help below wrap">It can end a call with {reasons.join(", ")}.</p>}
-      {findings.length === 0 ? null : (
+      {reasons.length === 0 ? null : (
         <div class="below">
-          <h3>Findings</h3>
-          <Findings findings={findings} />
+          <h3>It can end a call with</h3>
+          <ul class="tags">
+            {reasons.map((reason) => (
+              <li key={reason} class="tag mono">
+                {reason}
+              </li>
+            ))}
+          </ul>
         </div>
       )}
+    </Card>
+  )
+}
+
+const overrideNames = { isolated: "isolate", disabled: "disable", metrics_only: "metrics-only" } as const
+
+/** What a circuit counts, and what operators have laid over it. */
+const CircuitCard = ({
+  circuit,
+  isOnly,
+  onChoose
+}: {
+  readonly circuit: Circuit
+  readonly isOnly: boolean
+  readonly onChoose: (chosen: Chosen) => void
+}) => {
+  const { client, live } = useSession()
+  const { name, state } = circuit
+  const [details, again] = useLoaded(
+    (signal) => client.get("/circuit-breakers/:breaker_name", { params: { breaker_name: name }, signal }),
+    [name],
+    1_500
+  )
+  // What the page hears of the circuit is newer than what it asked for.
+  useEffect(again, [state])
+  const at = now.value + (live.now - Date.now())
+  const aside = isOnly ? undefined : <span class="wrap">{name}</span>
+  if (details._tag !== "Loaded") {
+    return (
+      <Card title="Circuit" class="gauges-card" aside={aside}>
+        {details._tag === "Loading" ? <Loading what="the circuit" /> : <Trouble text={details.text} onRetry={again} />}
+      </Card>
+    )
+  }
+  const overrides = overridesOf(details.value).filter(({ expiresAt }) => expiresAt === undefined || expiresAt > at)
+  const windows = details.value.window.map(ofWindow)
+  return (
+    <Card title="Circuit" class="gauges-card" aside={aside}>
+      {overrides.length === 0 ? null : (
+        <ol class="overrides" aria-label="Overrides, the strongest first">
+          {overrides.map(({ actor, expiresAt, mode, reason }, index) => (
+            <li key={mode} class="override" data-mode={mode}>
+              <StateIcon state={mode} size={16} />
+              <div class="override-text">
+                <p>
+                  <strong>{factsOf(mode).label}</strong>{" "}
+                  <span class="muted">{index === 0 ? "in force" : "underneath"}</span>{" "}
+                  <span class="override-left">{held(expiresAt === undefined ? undefined : expiresAt - at)}</span>
+                </p>
+                <p class="wrap">“{reason}”</p>
+                {actor === undefined ? null : <p class="help">by key {actor}</p>}
+              </div>
+              <button
+                type="button"
+                class="button small"
+                aria-label={`End ${factsOf(mode).label.toLowerCase()} of ${name}`}
+                title={`Takes back ${overrideNames[mode]}`}
+                onClick={() => onChoose({ circuit: name, command: "release", mode })}
+              >
+                End
+              </button>
+            </li>
+          ))}
+        </ol>
+      )}
+      {windows.length === 0 ? (
+        <p class="help">
+          {state === "open"
+            ? "Open: nothing is counted until the probes decide."
+            : state === "half_open"
+              ? "Half-open: the probes decide, and nothing else is counted."
+              : "Nothing is counted now."}
+        </p>
+      ) : (
+        windows.map((gauge) => <GaugeBar key={gauge.id} gauge={gauge} />)
+      )}
+    </Card>
+  )
+}
+
+/** What stands at bulkheads, rate limits and retry budgets. */
+const Limits = ({ askedAt, details }: { readonly details: OperationDetails; readonly askedAt: number }) => {
+  const gauges = ofLimits(details)
+  if (gauges.length === 0) return null
+  return (
+    <Card title="Limits" class="gauges-card" aside={<span>in the order of a call</span>}>
+      {gauges.map((gauge) => {
+        const left = gauge.pausedMillis === undefined ? 0 : gauge.pausedMillis - (now.value - askedAt)
+        return <GaugeBar key={gauge.id} gauge={gauge} left={left > 0 ? countdown(left) : undefined} />
+      })}
     </Card>
   )
 }
@@ -209,18 +325,25 @@ const Decisions = ({ name }: { readonly name: string }) => {
 
 const maxCircuits = 100
 
+const byTrouble = (circuits: ReadonlyArray<Circuit>): ReadonlyArray<Circuit> =>
+  circuits.toSorted((a, b) => factsOf(b.state).trouble - factsOf(a.state).trouble || b.failures - a.failures)
+
 const Circuits = ({
   circuits,
   hasOverrides,
-  onChoose
+  looked,
+  onChoose,
+  onLook
 }: {
   readonly hasOverrides: boolean
   readonly circuits: ReadonlyArray<Circuit>
-  readonly onChoose: (circuit: string, command: Command) => void
+  readonly looked: string | undefined
+  readonly onLook: (circuit: string) => void
+  readonly onChoose: (chosen: Chosen) => void
 }) => {
   const { live } = useSession()
   const at = now.value + (live.now - Date.now())
-  const worstFirst = circuits.toSorted((a, b) => factsOf(b.state).trouble - factsOf(a.state).trouble)
+  const worstFirst = byTrouble(circuits)
   return (
     <Card title="Circuits" aside={circuits.length > maxCircuits ? <span>the worst {maxCircuits}</span> : undefined}>
       <div class="scroll" role="region" aria-label="Circuits" tabIndex={0}>
@@ -236,7 +359,17 @@ const Circuits = ({
           <tbody>
             {worstFirst.slice(0, maxCircuits).map((circuit) => (
               <tr key={circuit.name}>
-                <td class="wrap">{circuit.name}</td>
+                <td>
+                  <button
+                    type="button"
+                    class="link wrap"
+                    aria-pressed={circuit.name === looked}
+                    title="Show what it counts"
+                    onClick={() => onLook(circuit.name)}
+                  >
+                    {circuit.name}
+                  </button>
+                </td>
                 <td>
                   <StateBadge
                     state={circuit.state}
@@ -360,9 +493,19 @@ export const OperationPage = ({ name }: { readonly name: string }) => {
   const { live } = useSession()
   live.follow()
   const [span, setSpan] = useState<number>(spans[1])
-  const [chosen, setChosen] = useState<{ readonly circuit: string; readonly command: Command } | undefined>(undefined)
+  const [chosen, setChosen] = useState<Chosen | undefined>(undefined)
+  const [lookedAt, lookAt] = useState<string | undefined>(undefined)
   const [isChanging, setChanging] = useState(false)
   const known = live.operations.get(name)
+  const { client } = useSession()
+  const [details] = useLoaded(
+    async (signal) => {
+      const reply = await client.get("/operations/:operation_name", { params: { operation_name: name }, signal })
+      return reply.ok ? { ...reply, body: { details: reply.body, askedAt: Date.now() } } : reply
+    },
+    [name, known?.operation.version, known?.operation.strategy],
+    2_000
+  )
   const back = (
     <a class="button small" href={hrefOf({ page: "overview" })}>
       <Icon name="back" size={14} />
@@ -387,13 +530,13 @@ export const OperationPage = ({ name }: { readonly name: string }) => {
   const hasOverrides = live.hasOverrides.value
   const at = now.value + (live.now - Date.now())
   const isHeld = only !== undefined && factsOf(only.state).tone === "held"
-  const choose = (circuit: string, command: Command): void => setChosen({ circuit, command })
+  const shown = only ?? circuits.find(({ name }) => name === lookedAt) ?? byTrouble(circuits)[0]
   return (
     <>
       <PageTitle
         aside={
           <>
-            {only === undefined ? null : <Commands circuit={only} hasOverrides={hasOverrides} onChoose={choose} />}
+            {only === undefined ? null : <Commands circuit={only} hasOverrides={hasOverrides} onChoose={setChosen} />}
             <button type="button" class="button" onClick={() => setChanging(true)}>
               Strategy…
             </button>
@@ -442,17 +585,33 @@ export const OperationPage = ({ name }: { readonly name: string }) => {
             </button>
           ))}
         </div>
-        <span class="help">Since this page was opened. Behind: states of the circuit.</span>
-        <span class="sort">{back}</span>
+        <span class="help">Since this page was opened. Shaded: the circuit was not closed.</span>
+        <span class="sort back">{back}</span>
       </div>
       <div class="split">
-        <div class="cards">
+        <div class="split-main">
           <Charts known={known} name={name} span={span} />
           <Decisions name={name} />
         </div>
-        <Pipeline operation={operation} />
+        <div class="split-aside">
+          <div class="gauges">
+            {shown === undefined ? null : (
+              <CircuitCard circuit={shown} isOnly={only !== undefined} onChoose={setChosen} />
+            )}
+            {details._tag === "Loaded" ? <Limits {...details.value} /> : null}
+          </div>
+          <Pipeline operation={operation} details={details._tag === "Loaded" ? details.value.details : undefined} />
+        </div>
       </div>
-      {circuits.length > 1 ? <Circuits circuits={circuits} hasOverrides={hasOverrides} onChoose={choose} /> : null}
+      {circuits.length > 1 ? (
+        <Circuits
+          circuits={circuits}
+          hasOverrides={hasOverrides}
+          onChoose={setChosen}
+          looked={shown?.name}
+          onLook={lookAt}
+        />
+      ) : null}
       {chosen === undefined ? null : <CommandDialog {...chosen} onClose={() => setChosen(undefined)} />}
       {isChanging ? <StrategyDialog operation={operation} onClose={() => setChanging(false)} /> : null}
     </>

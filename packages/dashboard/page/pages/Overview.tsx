@@ -3,7 +3,7 @@
  */
 import { signal } from "@preact/signals"
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
-import { count, countdown, millis, none, percent, plural } from "../model/format.ts"
+import { clock, count, countdown, millis, none, percent, plural } from "../model/format.ts"
 import {
   arrange,
   type Circuit,
@@ -21,15 +21,20 @@ import { now } from "../store/clock.ts"
 import type { Live } from "../store/live.ts"
 import { hrefOf } from "../model/routes.ts"
 import { Icon, StateBadge, StateIcon } from "../ui/icons.tsx"
-import { Empty, Loading, Metric, PageTitle, Sparkline, Window } from "../ui/parts.tsx"
+import { Card, Empty, Loading, Metric, openedAfter, PageTitle, Sparkline, Window } from "../ui/parts.tsx"
 import { useSession } from "../ui/useLive.ts"
+import { Mark } from "./Timeline.tsx"
 
 /** They outlive the page, so that one comes back to what one saw. */
 const search = signal("")
 const filter = signal<Filter>("all")
 const order = signal<Order>("trouble")
 
-const grid = { minWidth: 292, rowHeight: 174, gap: 12 } as const
+/** For text of 14 points. On large screens it is larger, and so are the tiles. */
+const base = { minWidth: 292, rowHeight: 174, gap: 12, points: 14 } as const
+/** More operations than that, and what happened lately stands beside them only. */
+const few = 12
+const latestShown = 10
 const sparkPoints = 60
 
 /** What of a state changes by itself, and when. */
@@ -103,8 +108,12 @@ const TileCard = ({
         </dl>
         {tile.window === undefined ? null : (
           <span class="tile-window">
-            <Window {...tile.window} />
-            <span class="small-label">{`${tile.window.filled} / ${tile.window.size} failures`}</span>
+            <Window {...tile.window} isOpen={tile.state === "open"} />
+            <span class="small-label">
+              {tile.state === "open"
+                ? openedAfter(tile.window.filled)
+                : `${tile.window.filled} / ${tile.window.size} failures`}
+            </span>
           </span>
         )}
       </a>
@@ -113,8 +122,8 @@ const TileCard = ({
 }
 
 /** The scrolling element is the page's `main`. */
-const useViewport = (list: { readonly current: HTMLElement | null }): Viewport => {
-  const [viewport, setViewport] = useState<Viewport>({ scrollTop: 0, height: 900, width: 1200 })
+const useViewport = (list: { readonly current: HTMLElement | null }): Viewport & { readonly points: number } => {
+  const [viewport, setViewport] = useState({ scrollTop: 0, height: 900, width: 1200, points: 14 })
   useLayoutEffect(() => {
     const main = list.current?.closest("main")
     const element = list.current
@@ -123,7 +132,12 @@ const useViewport = (list: { readonly current: HTMLElement | null }): Viewport =
     const read = (): void => {
       asked = undefined
       const top = element.getBoundingClientRect().top - main.getBoundingClientRect().top
-      setViewport({ scrollTop: Math.max(0, -top), height: main.clientHeight, width: element.clientWidth })
+      setViewport({
+        scrollTop: Math.max(0, -top),
+        height: main.clientHeight,
+        width: element.clientWidth,
+        points: Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
+      })
     }
     const ask = (): void => void (asked ??= requestAnimationFrame(read))
     read()
@@ -144,6 +158,8 @@ const Tiles = ({ live, tiles }: { readonly live: Live; readonly tiles: ReadonlyA
   const list = useRef<HTMLDivElement>(null)
   const viewport = useViewport(list)
   const [focused, setFocused] = useState<string | undefined>(undefined)
+  const scale = viewport.points / base.points
+  const grid = { minWidth: base.minWidth * scale, rowHeight: Math.round(base.rowHeight * scale), gap: base.gap }
   const shown = visible(tiles.length, viewport, grid)
   const wanted = useRef<number | undefined>(undefined)
 
@@ -179,7 +195,10 @@ const Tiles = ({ live, tiles }: { readonly live: Live; readonly tiles: ReadonlyA
         aria-label="Operations"
         style={{
           transform: `translateY(${shown.top}px)`,
-          gridTemplateColumns: `repeat(${shown.columns}, minmax(0, 1fr))`,
+          gridTemplateColumns:
+            tiles.length < shown.columns
+              ? `repeat(${tiles.length}, minmax(0, ${2 * grid.minWidth}px))`
+              : `repeat(${shown.columns}, minmax(0, 1fr))`,
           gridAutoRows: `${grid.rowHeight}px`,
           gap: `${grid.gap}px`
         }}
@@ -224,6 +243,39 @@ const Summary = ({ live, tiles }: { readonly live: Live; readonly tiles: Readonl
         tone={(alerts ?? 0) > 0 ? "trying" : undefined}
       />
     </dl>
+  )
+}
+
+/** What happened lately, for who has room to see it. */
+const Latest = ({ live }: { readonly live: Live }) => {
+  const entries = live.entries.value.slice(0, latestShown)
+  return (
+    <Card
+      title="Latest"
+      class="latest"
+      aside={
+        <a class="button small" href={hrefOf({ page: "timeline" })}>
+          All events
+        </a>
+      }
+    >
+      {entries.length === 0 ? (
+        <p class="help">Nothing has happened yet.</p>
+      ) : (
+        <ol class="latest-list">
+          {entries.map((entry) => (
+            <li key={entry.id} class="latest-entry">
+              <Mark entry={entry} />
+              <span class="wrap">
+                {entry.title}
+                {entry.detail === "" ? null : <span class="entry-detail">{entry.detail}</span>}
+              </span>
+              <span class="entry-time">{clock(entry.at)}</span>
+            </li>
+          ))}
+        </ol>
+      )}
+    </Card>
   )
 }
 
@@ -321,7 +373,10 @@ export const Overview = () => {
           </button>
         </Empty>
       ) : (
-        <Tiles live={live} tiles={shown} />
+        <div class={all.length <= few ? "overview is-few" : "overview"}>
+          <Tiles live={live} tiles={shown} />
+          <Latest live={live} />
+        </div>
       )}
     </>
   )

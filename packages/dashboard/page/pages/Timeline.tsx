@@ -23,7 +23,7 @@ const hiddenKinds = signal<ReadonlySet<Kind>>(new Set())
 const chosen = signal<Entry | undefined>(undefined)
 const pageSize = 150
 
-const Mark = ({ entry }: { readonly entry: Entry }) =>
+export const Mark = ({ entry }: { readonly entry: Entry }) =>
   entry.to === undefined ? (
     <span class={`tone-${entry.tone}`}>
       <Icon name={kinds[entry.kind].icon} size={15} />
@@ -198,8 +198,8 @@ export const Timeline = () => {
         </div>
       </div>
       {failed === undefined ? null : <Trouble text={`Audit log and history are missing here: ${failed}`} />}
-      <div class={entry === undefined ? "" : "timeline"}>
-        <section class="card" aria-label="Events">
+      <div class={entry === undefined ? "timeline is-unasked" : "timeline"}>
+        <section class="card events" aria-label="Events">
           {shown.length === 0 ? (
             live.isLoaded.value ? (
               <Empty title="Nothing has happened">Transitions appear as they happen.</Empty>
@@ -220,9 +220,11 @@ export const Timeline = () => {
                     <span class="entry-mark">
                       <Mark entry={each} />
                     </span>
-                    <span>
-                      <span class="entry-title">{each.title}</span>
-                      {each.wasMissed === true ? <span class="tag from-override">missed</span> : null}
+                    <span class="entry-text">
+                      <span class="entry-title">
+                        {each.title}
+                        {each.wasMissed === true ? <span class="tag from-override">missed</span> : null}
+                      </span>
                       <span class="entry-detail">{each.detail}</span>
                     </span>
                   </button>
@@ -238,7 +240,15 @@ export const Timeline = () => {
             </p>
           ) : null}
         </section>
-        {entry === undefined ? null : <Around key={entry.id} entry={entry} entries={all} live={live} />}
+        {entry === undefined ? (
+          <section class="card aside-card unasked">
+            <Empty title="Nothing is chosen">
+              Choose an entry: numbers, decisions and other events around it appear here.
+            </Empty>
+          </section>
+        ) : (
+          <Around key={entry.id} entry={entry} entries={all} live={live} />
+        )}
       </div>
     </>
   )

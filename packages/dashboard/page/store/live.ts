@@ -447,6 +447,13 @@ export class Live {
     // An operation that is not known yet comes with the next snapshot.
     if (known === undefined) return
     const circuit = known.circuits.get(name) ?? Array.from(known.circuits.values())[0]
+    // What is laid under a stronger override is not in force.
+    const isUnder =
+      circuit?.name === name &&
+      factsOf(state).tone === "held" &&
+      factsOf(circuit.state).tone === "held" &&
+      factsOf(circuit.state).trouble > factsOf(state).trouble
+    if (isUnder && event._tag === "CircuitOverridden") return this.say(`${entry.title}.`)
     const threshold = circuit?.threshold ?? 1
     const seconds = (field: string): number | undefined => {
       const value = event[field]

@@ -43,6 +43,9 @@ const drawBands = (chart: uPlot, bands: ReadonlyArray<Band>): void => {
   }
 }
 
+/** Points that a time of the day takes. */
+const timeWidth = 54
+
 const pairs = (values: ReadonlyArray<number>): Array<number | null> =>
   values.map((value) => (Number.isNaN(value) ? null : value))
 
@@ -93,7 +96,19 @@ export const Chart = ({
           y: { range: (_chart, _min, max) => [0, max > 0 ? max * 1.12 : 1] }
         },
         axes: [
-          { ...axis, space: 70, size: 24, values: (_chart, splits) => splits.map((split) => clock(split * 1000)) },
+          {
+            ...axis,
+            space: 70,
+            size: 22,
+            gap: 4,
+            // A time that would be cut off at the edge is left out.
+            values: (chart, splits) =>
+              splits.map((split) =>
+                chart.valToPos(split, "x") > chart.bbox.width / devicePixelRatio - timeWidth / 2
+                  ? null
+                  : clock(split * 1000)
+              )
+          },
           {
             ...axis,
             size: 54,

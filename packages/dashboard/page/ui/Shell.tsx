@@ -16,24 +16,29 @@ import { useSession } from "./useLive.ts"
 
 const pages = ["overview", "timeline", "alerts", "configuration", "benchmarks", "environment"] as const
 
+/** Where six of them share the width of a phone. */
+const shortTitles: Readonly<Partial<Record<(typeof pages)[number], string>>> = {
+  configuration: "Config",
+  benchmarks: "Bench",
+  environment: "Env"
+}
+
 const Nav = ({ live }: { readonly live: Live }) => {
   const current = route.value.page === "operation" ? "overview" : route.value.page
   const alerts =
     live.alerts.value?.filter(({ level, status }) => status === "active" && (level === "critical" || level === "error"))
       .length ?? 0
-  const nav = useRef<HTMLElement>(null)
-  useEffect(() => {
-    // On a narrow screen the tabs scroll.
-    nav.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "center" })
-  }, [current])
   return (
-    <nav class="nav" aria-label="Pages" ref={nav}>
+    <nav class="nav" aria-label="Pages">
       <ul>
         {pages.map((page) => (
           <li key={page}>
             <a href={hrefOf({ page })} aria-current={current === page ? "page" : undefined}>
               <Icon name={page} />
-              <span>{titles[page]}</span>
+              <span class="nav-title">{titles[page]}</span>
+              <span class="nav-short" aria-hidden="true">
+                {shortTitles[page] ?? titles[page]}
+              </span>
               {page === "alerts" && alerts > 0 ? (
                 <span class="count">
                   {alerts > 99 ? "99+" : alerts}

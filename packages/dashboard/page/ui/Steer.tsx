@@ -4,7 +4,7 @@
  */
 import { useState } from "preact/hooks"
 import { type Client, type Problem, sentence } from "../api/client.ts"
-import type { BreakerDetails } from "../api/types.ts"
+import type { Body, BreakerDetails } from "../api/types.ts"
 import {
   bodyOf,
   check,
@@ -13,6 +13,7 @@ import {
   type Draft,
   listOf,
   maxReason,
+  type Mode,
   question,
   undo
 } from "../model/commands.ts"
@@ -29,7 +30,7 @@ const send = (client: Client, circuit: string, draft: Draft, version: number | u
   // One path for each command; their bodies differ and are checked in `bodyOf`.
   client.post(`/circuit-breakers/:breaker_name/${draft.command}` as "/circuit-breakers/:breaker_name/isolate", {
     params: { breaker_name: circuit },
-    body: bodyOf(draft),
+    body: bodyOf(draft) as Body<"POST", "/circuit-breakers/:breaker_name/isolate">,
     version
   })
 
@@ -38,6 +39,7 @@ const past: Readonly<Record<Command, string>> = {
   trip: "was tripped",
   disable: "was disabled",
   "metrics-only": "only counts",
+  release: "lost an override",
   close: "was closed",
   reset: "was reset"
 }
@@ -51,41 +53,45 @@ const report = (
   before: BreakerDetails,
   version: number
 ): void => {
-  const end = before.isolation?.expires_at
-  const back = undo(draft.command, before, {
-    isolationMillis: end === undefined || end === null ? undefined : Date.parse(end) - live.now
-  })
+  const back = undo(draft, before, live.now)
+  const run = async (): Promise<void> => {
+    let at = version
+    for (const each of back) {
+      const reply = await send(client, circuit, each, at)
+      if (!reply.ok) {
+        show({ tone: "bad", text: `Not undone. ${sentence(reply.problem)}` })
+        break
+      }
+      at = reply.body.version
+      if (each !== back.at(-1)) continue
+      show({ tone: "good", text: `Undone: ${circuit} is ${factsOf(reply.body.state).label.toLowerCase()}.` })
+    }
+    live.refresh()
+  }
   show({
     tone: "good",
     text: `${circuit} ${past[draft.command]}.`,
-    undo:
-      back === undefined
-        ? undefined
-        : {
-            label: "Undo",
-            run: () =>
-              void send(client, circuit, back, version).then((reply) => {
-                live.refresh()
-                show(
-                  reply.ok
-                    ? { tone: "good", text: `Undone: ${circuit} is ${factsOf(reply.body.state).label.toLowerCase()}.` }
-                    : { tone: "bad", text: `Not undone. ${sentence(reply.problem)}` }
-                )
-              })
-          }
+    undo: back.length === 0 ? undefined : { label: "Undo", run: () => void run() }
   })
   live.refresh()
 }
 
 const expiries = [60, 300, 900, 3_600, 86_400] as const
 
+/** What was chosen, and for which circuit. */
+export interface Chosen {
+  readonly circuit: string
+  readonly command: Command
+  /** Which override a release ends. */
+  readonly mode?: Mode | undefined
+}
+
 export const CommandDialog = ({
   circuit,
   command,
+  mode,
   onClose
-}: {
-  readonly circuit: string
-  readonly command: Command
+}: Chosen & {
   readonly onClose: () => void
 }) => {
   const { client, live } = useSession()
@@ -94,7 +100,7 @@ export const CommandDialog = ({
     (signal) => client.get("/circuit-breakers/:breaker_name", { params: { breaker_name: circuit }, signal }),
     [circuit]
   )
-  const [draft, setDraft] = useState<Draft>({ command, reason: "", seconds: String(facts.expiry?.seconds ?? "") })
+  const [draft, setDraft] = useState<Draft>({ command, reason: "", seconds: String(facts.expiry?.seconds ?? ""), mode })
   const [isAsking, setAsking] = useState(false)
   const [wasTried, setTried] = useState(false)
   const [isBusy, setBusy] = useState(false)
@@ -247,7 +253,7 @@ export const Commands = ({
 }: {
   readonly hasOverrides: boolean
   readonly circuit: { readonly name: string; readonly state: Parameters<typeof factsOf>[0] }
-  readonly onChoose: (circuit: string, command: Command) => void
+  readonly onChoose: (chosen: Chosen) => void
   readonly size?: string
 }) => (
   <>
@@ -259,7 +265,7 @@ export const Commands = ({
         disabled={!commands[command].from.includes(circuit.state)}
         title={commands[command].effect}
         aria-label={size === "" ? undefined : `${commands[command].label} ${circuit.name}`}
-        onClick={() => onChoose(circuit.name, command)}
+        onClick={() => onChoose({ circuit: circuit.name, command })}
       >
         {commands[command].label}
       </button>

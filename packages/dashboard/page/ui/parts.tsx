@@ -3,7 +3,11 @@
  */
 import type { ComponentChildren } from "preact"
 import { useEffect, useRef } from "preact/hooks"
+import type { Gauge } from "../model/gauges.ts"
+import { plural } from "../model/format.ts"
 import { Icon } from "./icons.tsx"
+
+const maxBars = 20
 
 /** The heading takes the focus when the page changes, so that a screen reader says where it is. */
 export const PageTitle = ({
@@ -103,18 +107,68 @@ export const Metric = ({
   </div>
 )
 
-/** Failures in a row as bars, out of those that open the circuit. */
-export const Window = ({ filled, size }: { readonly filled: number; readonly size: number }) => {
-  const bars = Math.min(size, 20)
+/** A bar that says in text what it shows: the label, the numbers, and what else there is to say. */
+export const GaugeBar = ({ gauge, left }: { readonly gauge: Gauge; readonly left?: string | undefined }) => {
+  const { id, label, mark, notes, share, slots, text, tone } = gauge
+  const said = [left === undefined ? text : `paused, ${left} left`, ...notes]
+  const lit = slots === undefined ? 0 : Math.round(share * slots)
+  return (
+    <div class={`gauge gauge-${left === undefined ? tone : "held"}`} data-gauge={id}>
+      <div class="gauge-head">
+        <span class="gauge-label">{label}</span>
+        <span class="gauge-text">{said[0]}</span>
+      </div>
+      <div
+        class={slots === undefined ? "gauge-bar" : "gauge-bar slots"}
+        role="meter"
+        aria-label={label}
+        aria-valuemin={0}
+        aria-valuemax={100}
+        aria-valuenow={Math.round(share * 100)}
+        aria-valuetext={said.join(", ")}
+      >
+        {slots === undefined ? (
+          <>
+            <span class="gauge-fill" style={{ width: `${share * 100}%` }} />
+            {mark === undefined || mark >= 1 ? null : <span class="gauge-mark" style={{ left: `${mark * 100}%` }} />}
+          </>
+        ) : (
+          Array.from({ length: slots }, (_, index) => <span key={index} class={index < lit ? "slot lit" : "slot"} />)
+        )}
+      </div>
+      {said.length === 1 ? null : <div class="gauge-notes">{said.slice(1).join(" · ")}</div>}
+    </div>
+  )
+}
+
+/** Failures in a row as bars, out of those that open the circuit: of one that is open, those that opened it. */
+export const Window = ({
+  filled,
+  isOpen = false,
+  size
+}: {
+  readonly filled: number
+  readonly size: number
+  readonly isOpen?: boolean
+}) => {
+  const bars = Math.min(size, maxBars)
   const lit = size === 0 ? 0 : Math.round((filled / size) * bars)
   return (
-    <span class="window" role="img" aria-label={`${filled} of ${size} failures that open the circuit`}>
+    <span
+      class="window"
+      role="img"
+      aria-label={isOpen ? openedAfter(filled) : `${filled} of ${size} failures that open the circuit`}
+    >
       {Array.from({ length: bars }, (_, index) => (
-        <span key={index} class={index < lit ? (lit === bars ? "slot full" : "slot lit") : "slot"} />
+        <span key={index} class={index < lit ? (isOpen || lit === bars ? "slot full" : "slot lit") : "slot"} />
       ))}
     </span>
   )
 }
+
+/** One is enough, if it was a probe. */
+export const openedAfter = (failures: number): string =>
+  failures === 0 ? "opened" : `opened after ${plural(failures, "failure")}`
 
 const line = (values: ReadonlyArray<number>, width: number, height: number, top: number): string => {
   const step = width / Math.max(1, values.length - 1)

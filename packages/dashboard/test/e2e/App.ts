@@ -34,6 +34,8 @@ export interface App {
   /** Operations whose calls fail from now on, until they are taken out again. */
   readonly failing: Set<string>
   readonly hostile: Set<string>
+  /** Operations whose calls do not end, until they are taken out again. */
+  readonly hanging: Set<string>
   /** Calls an operation once. */
   readonly call: (operation: string, key?: string) => Promise<void>
   readonly api: (method: string, path: string, body?: unknown) => Promise<Response>
@@ -46,6 +48,8 @@ export interface App {
 
 export const start = async (options: {
   readonly operations: ReadonlyArray<string>
+  /** Of operations that do not run with one that opens soon. */
+  readonly strategies?: Readonly<Record<string, Strategy.Strategy>>
   /** Time between two calls of one operation; none: no traffic of its own. */
   readonly everyMillis?: number
 }): Promise<App> => {
@@ -53,6 +57,8 @@ export const start = async (options: {
   const node: Server = AdminServer.create(createServer)
   const failing = new Set<string>()
   const hostile = new Set<string>()
+  const hanging = new Set<string>()
+  const strategyOf = (operation: string): Strategy.Strategy => options.strategies?.[operation] ?? quick
 
   const target = (operation: string) =>
     Effect.suspend(() =>
@@ -63,8 +69,10 @@ export const start = async (options: {
           : Effect.succeed("fine")
     )
   const guarded = (operation: string, key?: string) =>
-    target(operation).pipe(
-      withResilience(quick, { operation, key }),
+    Effect.suspend(() => (hanging.has(operation) ? Effect.sleep("20 millis") : Effect.void)).pipe(
+      Effect.repeat({ while: () => hanging.has(operation) }),
+      Effect.andThen(target(operation)),
+      withResilience(strategyOf(operation), { operation, key }),
       Effect.delay("2 millis"),
       Effect.exit,
       Effect.asVoid
@@ -81,7 +89,7 @@ export const start = async (options: {
   }).pipe(
     Layer.provideMerge(listening),
     Layer.provideMerge(
-      Configuration.layer({ operations: options.operations.map((name) => ({ name, strategy: quick })) })
+      Configuration.layer({ operations: options.operations.map((name) => ({ name, strategy: strategyOf(name) })) })
     ),
     Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({}))),
     Layer.provide(Logger.layer([]))
@@ -116,6 +124,7 @@ export const start = async (options: {
     origin,
     failing,
     hostile,
+    hanging,
     call: (operation, key) => run(guarded(operation, key)),
     api: (method, path, body) =>
       fetch(`${origin}/internal/resilience${path}`, {

@@ -1,4 +1,5 @@
 import axe from "axe-core"
+import { Bulkhead, RateLimiter, Strategy } from "breakwater"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import type { Browser, Page } from "playwright-core"
 import { type App, start } from "./App.ts"
@@ -8,12 +9,27 @@ let app: App
 let browser: Browser
 
 beforeAll(async () => {
-  app = await start({ operations: ["summarize_text", "answer_question", "translate"], everyMillis: 100 })
+  const limited = Strategy.make("limited", {
+    bulkhead: Bulkhead.settings({ maxConcurrent: 2 }),
+    quota: RateLimiter.settings({ limit: 1_000 }),
+    retry: { maxAttempts: 5, jitter: "none" }
+  })
+  app = await start({
+    operations: ["summarize_text", "answer_question", "translate"],
+    strategies: { translate: limited },
+    everyMillis: 100
+  })
   browser = await connect()
   // Something of everything is to be seen.
   app.failing.add("summarize_text")
   for (let call = 0; call < 4; call++) await app.call("summarize_text")
+  await app.api("POST", "/circuit-breakers/translate/metrics-only", { reason: "we look at it first" })
   await app.api("POST", "/circuit-breakers/translate/isolate", { reason: "a new model is rolled out" })
+  await app.api("POST", "/operations/translate/rate-limits/pause", {
+    scope: "quota",
+    pause_seconds: 3_600,
+    reason: "the provider asked for it"
+  })
   await app.api("POST", "/config/apply-preset", { preset: "production", reason: "more patience" })
   await app.api("POST", "/performance/benchmark", { operation_name: "answer_question", iterations: 20 })
 })
@@ -45,6 +61,11 @@ const pages: Readonly<Record<string, (page: Page) => Promise<unknown>>> = {
       .first()
       .waitFor()
     await page.getByText("Attempt timeout", { exact: true }).waitFor()
+  },
+  "#/operations/translate": async (page) => {
+    await page.getByText("we look at it first").waitFor()
+    await page.getByText(/^paused, \d+:\d\d(:\d\d)? left$/).waitFor()
+    await page.getByRole("heading", { name: "Findings" }).waitFor()
   },
   "#/timeline": (page) =>
     page

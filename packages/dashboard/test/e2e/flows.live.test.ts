@@ -213,7 +213,7 @@ describe("steering", () => {
       .locator('.state-line[data-state="isolated"]')
       .getByText(/^0:0\d left$/)
       .waitFor()
-    await page.getByText("“a new model is rolled out”").waitFor()
+    await page.locator(".state-line").getByText("“a new model is rolled out”").waitFor()
     // It ends by itself.
     await page.locator('.state-line[data-state="closed"]').waitFor({ timeout: 10_000 })
     await goTo(page, "#/timeline")

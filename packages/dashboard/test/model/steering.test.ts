@@ -4,7 +4,7 @@ import type { BenchmarkRun, Configuration, Finding, Operation, Strategies } from
 import { expected, progress, tracks } from "../../page/model/benchmarks.ts"
 import { bodyOf, check, question, undo } from "../../page/model/commands.ts"
 import { configOf, findingsOf, place, restOf, typedOf } from "../../page/model/configForm.ts"
-import { descriptionOf, pipelineOf, sourceOf } from "../../page/model/pipeline.ts"
+import { commonSource, descriptionOf, pipelineOf, sourceOf } from "../../page/model/pipeline.ts"
 import { hrefOf, parse } from "../../page/model/routes.ts"
 import { stack } from "../../page/model/series.ts"
 
@@ -29,22 +29,62 @@ describe("a command", () => {
     assert.strictEqual(question(draft, "embed"), "Isolate embed for 15 min?")
   })
 
-  it("is undone by what leads back to the state before", () => {
-    const before = (state: "closed" | "open" | "half_open" | "isolated") => ({
-      state,
-      retry_after_seconds: 12.3,
-      isolation: state === "isolated" ? { reason: "maintenance", actor: null, expires_at: null } : null
-    })
-    const left = { isolationMillis: 60_500 }
-    assert.strictEqual(undo("isolate", before("closed"), left)?.command, "close")
-    assert.deepInclude(undo("isolate", before("open"), left), { command: "isolate", seconds: "1" })
-    assert.deepInclude(undo("reset", before("open"), left), { command: "trip", seconds: "13" })
-    assert.deepInclude(undo("close", before("isolated"), left), {
-      command: "isolate",
+  describe("is undone", () => {
+    const now = Date.parse("2026-11-24T12:00:00.000Z")
+    const isolated = {
+      mode: "isolated",
       reason: "maintenance",
-      seconds: "61"
+      actor: null,
+      expires_at: "2026-11-24T12:01:00.500Z"
+    } as const
+    const metricsOnly = { mode: "metrics_only", reason: "a trial", actor: "a", expires_at: null } as const
+    const before = (
+      state: Parameters<typeof undo>[1]["state"],
+      overrides: Parameters<typeof undo>[1]["overrides"] = []
+    ) => ({ state, overrides, retry_after_seconds: 12.3 })
+
+    it("by a release, whatever is underneath, if it laid an override", () => {
+      for (const [command, mode] of [
+        ["isolate", "isolated"],
+        ["disable", "disabled"],
+        ["metrics-only", "metrics_only"]
+      ] as const) {
+        for (const state of ["closed", "open", "half_open"] as const) {
+          const [only, ...rest] = undo({ command }, before(state), now)
+          assert.deepInclude(only, { command: "release", mode })
+          assert.isEmpty(rest)
+        }
+      }
+      assert.deepInclude(undo({ command: "isolate" }, before("metrics_only", [metricsOnly]), now)[0], {
+        command: "release",
+        mode: "isolated"
+      })
     })
-    assert.isUndefined(undo("reset", before("closed"), left))
+
+    it("by the override that was there, for as long as it had left", () => {
+      const again = { command: "isolate", reason: "maintenance", seconds: "61" } as const
+      const held = before("isolated", [isolated, metricsOnly])
+      assert.deepStrictEqual(undo({ command: "isolate" }, held, now), [again])
+      assert.deepStrictEqual(undo({ command: "release", mode: "isolated" }, held, now), [again])
+      // Close ends all of them.
+      assert.deepStrictEqual(undo({ command: "close" }, held, now), [
+        again,
+        { command: "metrics-only", reason: "a trial", seconds: "86400" }
+      ])
+    })
+
+    it("by what leads back to the state before, where nothing is laid over it", () => {
+      assert.deepInclude(undo({ command: "reset" }, before("open"), now)[0], { command: "trip", seconds: "13" })
+      assert.deepInclude(undo({ command: "close" }, before("half_open"), now)[0], { command: "trip", seconds: "1" })
+      assert.deepInclude(undo({ command: "trip" }, before("closed"), now)[0], { command: "close" })
+      assert.isEmpty(undo({ command: "reset" }, before("closed"), now))
+    })
+  })
+
+  it("that releases names the override", () => {
+    const release = { command: "release", reason: "", seconds: "", mode: "metrics_only" } as const
+    assert.deepStrictEqual(bodyOf(release), { mode: "metrics_only" })
+    assert.strictEqual(question(release, "embed"), "End metrics only of embed?")
   })
 })
 
@@ -130,6 +170,42 @@ describe("a pipeline", () => {
     assert.strictEqual(sourceOf("code").kind, "code")
   })
 
+  it("has one source for a policy whose numbers agree", () => {
+    const [total, retry] = pipelineOf(operation, undefined, { effective } as unknown as Configuration)
+    assert.strictEqual(commonSource(total!)?.text, "strategy balanced")
+    assert.isUndefined(commonSource(retry!))
+    assert.isUndefined(commonSource({ ...total!, numbers: [] }))
+  })
+
+  it("shows limits in units of people, and leaves out what is not set", () => {
+    const [admission, budget] = pipelineOf(
+      {
+        ...operation,
+        settings: {
+          retry_budget: { form: "in_flight", ratio: 0.2, dependency: null },
+          admission: { limit: 5, window: 1, max_wait: 0.25, burst: null }
+        }
+      } as unknown as Operation,
+      undefined,
+      undefined
+    )
+    assert.deepStrictEqual(
+      admission!.numbers.map(({ name, value }) => [name, value]),
+      [
+        ["limit", "5"],
+        ["window", "1 s"],
+        ["max wait", "250 ms"]
+      ]
+    )
+    assert.deepStrictEqual(
+      budget!.numbers.map(({ name, value }) => [name, value]),
+      [
+        ["form", "in flight"],
+        ["ratio", "20%"]
+      ]
+    )
+  })
+
   it("is what the server describes, where it does", () => {
     const finding: Finding = { code: "x", path: "", severity: "warning", message: "slow" }
     const description = descriptionOf({
@@ -147,17 +223,22 @@ describe("a pipeline", () => {
       }
     })
     assert.deepStrictEqual(description.worstCase, [
-      { name: "latency", value: "38 s" },
-      { name: "latency with retry after", value: "without end" },
-      { name: "calls", value: "3" }
+      { name: "longest call", value: "38 s" },
+      { name: "with Retry-After", value: "without end" },
+      { name: "attempts for one call", value: "3" }
     ])
     assert.deepStrictEqual(description.findings, [finding])
     const stages = pipelineOf(operation, undefined, undefined, description.order)
     assert.deepStrictEqual(
       stages.map(({ numbers, title }) => [title, numbers.length]),
+      // What the server leaves out stands where a call meets it.
       [
+        ["Total timeout", 1],
         ["Admission", 0],
         ["Retry", 3],
+        ["Circuit breaker", 2],
+        ["Bulkhead", 1],
+        ["Attempt timeout", 2],
         ["newer", 0]
       ]
     )
