@@ -152,6 +152,12 @@ export class BudgetLaw implements Law {
     )
   }
 
+  /** What is taken back leaves the window when it is nearly as old, and not before. */
+  readonly due = (): ReadonlyArray<number> => {
+    const { window } = this.options.settings
+    return [...this.spent.values()].flatMap(({ at }) => [at + 0.92 * window, at + window])
+  }
+
   readonly rest = (): void => {
     this.look()
     this.stage.equal("INV-RT", this.spent.size, 0, "calls of the budget at rest")

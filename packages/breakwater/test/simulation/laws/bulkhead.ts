@@ -38,9 +38,15 @@ export class BulkheadLaw implements Law {
   private readonly options: Options
   private readonly gates = new Map<string | undefined, Gate>()
   private limit: number
+  /** How many places came back since everything was at rest. */
+  private left = 0
   /** Calls that started since everything was at rest, and who should have before. Places of one instant are taken in any order. */
-  private readonly started: Array<{ readonly gate: Gate; readonly call: Call; readonly first: ReadonlyArray<Call> }> =
-    []
+  private readonly started: Array<{
+    readonly gate: Gate
+    readonly call: Call
+    readonly first: ReadonlyArray<Call>
+    readonly hasWaited: boolean
+  }> = []
 
   constructor(stage: Stage, options: Options) {
     this.stage = stage
@@ -66,7 +72,10 @@ export class BulkheadLaw implements Law {
   readonly see = (fact: Fact): void => {
     if (fact._tag === "CallStarted") this.gate(fact.call.key).waiting.push(fact.call)
     if (fact._tag === "Entered") this.entered(fact.call)
-    if (fact._tag === "Left") this.gate(fact.call.key).running.delete(fact.call)
+    if (fact._tag === "Left") {
+      this.left++
+      this.gate(fact.call.key).running.delete(fact.call)
+    }
     if (fact._tag === "CallEnded") this.ended(fact)
   }
 
@@ -82,7 +91,7 @@ export class BulkheadLaw implements Law {
     const tenants = gate.waiting.filter((other) => other.key === call.key && other.interruptedAt === undefined)
     const place = tenants.indexOf(call)
     const first = order === "fifo" ? tenants.slice(0, place) : tenants.slice(place + 1)
-    this.started.push({ gate, call, first })
+    this.started.push({ gate, call, first, hasWaited: call.startedAt < stage.world.now })
     const waited = stage.world.now - call.startedAt
     stage.hold("INV-BH", waited <= maxWait + slack, () => `call ${call.id} waited for ${waited} ms`)
     gate.waiting.splice(gate.waiting.indexOf(call), 1)
@@ -112,8 +121,37 @@ export class BulkheadLaw implements Law {
     )
   }
 
+  /** How many wait in all. */
+  get waiting(): number {
+    return [...this.gates.values()].reduce((sum, { waiting }) => sum + waiting.length, 0)
+  }
+
+  /** Of those who waited, the tenant goes first of whom the fewest run, and of equals who came first, or last. */
+  private isFair(call: Call, { running, waiting }: Gate): boolean {
+    const { now } = this.stage.world
+    const runningOf = (key: string | undefined) =>
+      [...running].filter((each) => each !== call && each.key === key).length
+    const own = runningOf(call.key)
+    // Who came in this very instant may have come after the place was given.
+    const others = waiting.filter((each) => each.startedAt < now && each.interruptedAt === undefined)
+    return others.every((other) => {
+      const theirs = runningOf(other.key)
+      if (theirs !== own || other.startedAt === call.startedAt) return theirs >= own
+      return this.options.settings.order === "fifo"
+        ? call.startedAt < other.startedAt
+        : call.startedAt > other.startedAt
+    })
+  }
+
   readonly settled = (): void => {
     const { maxQueue, order } = this.options.settings
+    const [only] = this.started
+    // Of several, nobody can tell who was given a place when.
+    if (this.started.length === 1 && only!.hasWaited && this.left <= 1) {
+      const { call, gate } = only!
+      this.stage.hold("INV-BH", this.isFair(call, gate), () => `call ${call.id} goes before a tenant of whom fewer run`)
+    }
+    this.left = 0
     for (const { call, first, gate } of this.started.splice(0)) {
       const passed = first.find((other) => gate.waiting.includes(other))
       this.stage.hold("INV-BH", passed === undefined, () => `call ${call.id} goes before ${passed?.id}, ${order}`)

@@ -44,6 +44,11 @@ export class CoalesceLaw implements Law {
     return this.flights.get(call)?.leader ?? call
   }
 
+  /** Whether it found no room to share. */
+  isAlone(call: Call): boolean {
+    return this.alone.has(call)
+  }
+
   /** When the run of a call lost its last caller. */
   leftAt(call: Call): number | undefined {
     const flight = this.flights.get(call)

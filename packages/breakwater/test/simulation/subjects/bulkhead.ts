@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { Bulkhead, ResilienceEvent } from "breakwater"
+import * as DeadlineQueue from "../../../src/DeadlineQueue.ts"
 import { Dice } from "../Dice.ts"
 import { BulkheadLaw, type BulkheadSettings } from "../laws/bulkhead.ts"
 import { passThrough } from "../laws/passThrough.ts"
@@ -34,7 +35,10 @@ export const bulkheadSubject = (
       settings,
       snapshots: () => world.run(bulkhead.snapshots)
     })
-    stage.obey(law, passThrough(stage))
+    const timers = DeadlineQueue.of(world.clock)
+    stage.obey(law, passThrough(stage), {
+      settled: () => stage.equal("INV-RES", timers.waiting, law.waiting, "timers of calls that wait")
+    })
     return {
       settings,
       guard: (call) => stage.body(call).pipe(stage.attempt(call), bulkhead.protect({ key: call.key })),

@@ -1,4 +1,5 @@
-import { Coalesce } from "breakwater"
+import { Effect } from "effect"
+import { Coalesce, Deadline } from "breakwater"
 import { CoalesceLaw } from "../laws/coalesce.ts"
 import { passThrough } from "../laws/passThrough.ts"
 import type { Subject } from "../Simulation.ts"
@@ -31,6 +32,17 @@ export const coalesceSubject = (
       law,
       passThrough(stage, (call) => law.leaderOf(call))
     )
-    return { settings, guard: (call) => coalesce.join(sharedKey(call))(stage.body(call)) }
+    return {
+      settings,
+      guard: (call) => {
+        // The leader's time is none of those who follow.
+        const body = Effect.flatMap(Deadline.Current, (deadline) => {
+          stage.equal("INV-CO", deadline === undefined, !law.isAlone(call), `the time of the run of call ${call.id}`)
+          return stage.body(call)
+        })
+        const deadline = Deadline.tighten(undefined, world.now, 60_000)
+        return Effect.provideService(coalesce.join(sharedKey(call))(body), Deadline.Current, deadline)
+      }
+    }
   }
 })

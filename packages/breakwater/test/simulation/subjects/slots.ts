@@ -450,7 +450,7 @@ export const slotsSubject = (name = "a stack with every slot", tampered: Tampere
         settled: () => {
           for (const law of [retries, timeouts, circuits, admission, bulkhead, quota, coalesce]) law.settled()
         },
-        due: () => [retries, timeouts, circuits, admission, bulkhead, quota].flatMap((law) => law.due()),
+        due: () => [retries, timeouts, circuits, admission, bulkhead, quota, budget].flatMap((law) => law.due()),
         look: () => {
           // A snapshot takes as long as all the rest of a step.
           if (looks++ % 8 !== 0) return
