@@ -29,7 +29,13 @@ import type { Moment } from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import type * as Policy from "./Policy.ts"
 import type * as Preset from "./Preset.ts"
-import { isResilienceError, type Reason, type ResilienceError, type TimeoutExceeded } from "./ResilienceError.ts"
+import {
+  isRefusal,
+  isResilienceError,
+  type Reason,
+  type ResilienceError,
+  type TimeoutExceeded
+} from "./ResilienceError.ts"
 import type { ResilienceEvent } from "./EventSchema.ts"
 import { errorName, type Sink, timestamp } from "./EventSink.ts"
 import type * as Retry from "./Retry.ts"
@@ -336,17 +342,12 @@ export class Operation {
   /** @internal */
   onFailed({ attempt, classification: { kind }, clock, error, key, moment }: Retry.Failed): void {
     this.recordAttempt(moment)
-    if (this.isRefusal(error)) return
+    if (isRefusal(error) && error.operation === this.name) return
     moment.failedAttempts = [
       ...(moment.failedAttempts ?? noAttempts),
       { attempt, error: errorName(error), kind, waited: undefined }
     ]
     this.publish("AttemptFailed", key, clock, { attempt, error: errorName(error), kind })
-  }
-
-  /** Ours, and no attempt ran. */
-  private isRefusal(error: unknown): boolean {
-    return isResilienceError(error) && error.operation === this.name && error.reason._tag !== "TimeoutExceeded"
   }
 
   /** @internal */

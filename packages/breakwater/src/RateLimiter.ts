@@ -767,6 +767,8 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
         }),
         (exit) => {
           permit?.cancelUnsafe()
+          // Refused after a wait.
+          if (permit !== undefined && !hasStarted) moment.read()
           if (hasStarted && Exit.isFailure(exit)) this.heed(exit.cause, call, moment)
           return undefined
         }

@@ -63,7 +63,7 @@ import * as Errors from "./Classification.ts"
 import * as backoff from "./internal/backoff.ts"
 import * as Moment from "./Moment.ts"
 import type * as Policy from "./Policy.ts"
-import { isResilienceError } from "./ResilienceError.ts"
+import { isRefusal, isResilienceError } from "./ResilienceError.ts"
 import * as Settings_ from "./Settings.ts"
 
 /**
@@ -547,10 +547,6 @@ class Spending {
     return undefined
   }
 }
-
-/** Ours, and no attempt ran. */
-const isRefusal = (error: unknown): boolean =>
-  isResilienceError(error) && !error.isRetryable && error.reason._tag !== "TimeoutExceeded"
 
 /** Whether a retry has done what it can, so that one more around it multiplies. */
 const hasTried = ({ attempts, because }: GaveUp["Service"]): boolean =>

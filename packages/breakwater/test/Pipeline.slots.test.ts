@@ -135,6 +135,82 @@ describe("a policy in a place of the pipeline", () => {
     }).pipe(Effect.provide(Resilience.layer()))
   )
 
+  it.effect("refuses without the circuit counting it, whatever a rule says", () =>
+    Effect.gen(function* () {
+      for (const slot of ["bulkhead", "quota"] as const) {
+        const gate = new Gate([], { refuses: () => true })
+        const strategy = Strategy.make(slot, {
+          ...settings,
+          circuitBreaker: { failureThreshold: 1 },
+          rules: [() => "transient" as const],
+          [slot]: gate
+        })
+        yield* Effect.exit(Effect.void.pipe(withResilience(strategy)))
+        const target = (yield* operations).find(({ name }) => name === slot)!
+        assert.deepInclude(target.circuits[0], { state: "closed", failureCount: 0 })
+        assert.deepInclude(target.circuits[0]!.counters, { admitted: 1, ignored: 1, failed: 0 })
+      }
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("refuses a probe of the circuit, which gives its place to the next", () =>
+    Effect.gen(function* () {
+      // The first call opens the circuit, and the first probe is refused.
+      const gate = new Gate([], { refuses: (nth) => nth === 2 })
+      const strategy = Strategy.make("probed", {
+        retry: false,
+        circuitBreaker: { failureThreshold: 1, openDuration: "1 second" },
+        bulkhead: standIn(gate)
+      })
+      yield* Effect.exit(Effect.fail("down").pipe(withResilience(strategy)))
+      yield* TestClock.adjust("1 second")
+      const refused = yield* Effect.flip(Effect.void.pipe(withResilience(strategy)))
+      assert.strictEqual(refused.reason._tag, "BulkheadFull")
+      yield* Effect.void.pipe(withResilience(strategy))
+      const [target] = yield* operations
+      assert.deepInclude(target!.circuits[0], { state: "closed" })
+      assert.deepInclude(target!.circuits[0]!.counters, { admitted: 3, succeeded: 1, failed: 1, ignored: 1 })
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("refuses after a wait, and the call shows how long it took", () =>
+    Effect.gen(function* () {
+      const alone = { retry: false, circuitBreaker: false } as const
+      const bulkhead = Strategy.make("bulkhead", {
+        ...alone,
+        timeout: { attempt: "20 seconds", total: "30 seconds" },
+        bulkhead: Bulkhead.settings({ maxConcurrent: 1, maxQueue: 1, maxWait: "2 seconds" })
+      })
+      const work = Effect.sleep("10 seconds").pipe(withResilience(bulkhead))
+      yield* finish(Effect.all([Effect.exit(work), Effect.exit(work)], { concurrency: "unbounded" }))
+      const [target] = yield* operations
+      const rejected = (yield* Effect.flatMap(Resilience, ({ decisions }) => decisions)).find(
+        ({ verdict }) => verdict === "rejected"
+      )
+      assert.strictEqual(rejected!.elapsed, 2_000)
+      assert.deepInclude(target!.counters, { calls: 2, succeeded: 1, rejected: 1, attempts: 1 })
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("refuses after a wait that a pause made too long, and the call shows how long it took", () =>
+    Effect.gen(function* () {
+      const limited = { _tag: "RateLimitError", isRetryable: true, retryAfter: Duration.minutes(1) }
+      const strategy = Strategy.make("paused", {
+        retry: false,
+        circuitBreaker: false,
+        timeout: { attempt: "20 seconds", total: "30 seconds" },
+        admission: RateLimiter.settings({ limit: 1, window: "10 seconds", onExceeded: "wait", maxWait: "20 seconds" })
+      })
+      const first = Effect.fail(limited).pipe(Effect.delay("3 seconds"), withResilience(strategy))
+      const second = Effect.void.pipe(withResilience(strategy))
+      yield* finish(Effect.all([Effect.exit(first), Effect.exit(second)], { concurrency: "unbounded" }))
+      const rejected = (yield* Effect.flatMap(Resilience, ({ decisions }) => decisions)).find(
+        ({ verdict }) => verdict === "rejected"
+      )
+      assert.strictEqual(rejected!.elapsed, 3_000)
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
   it.effect("is started once for an operation, and once more for another", () =>
     Effect.gen(function* () {
       const log: Array<string> = []
