@@ -135,6 +135,9 @@ export interface StartedBudget {
   readonly running: Policy.RunningBudget<never, unknown>
 }
 
+/** Others may count on it, and it outlives the operation. @internal */
+export const isShared = ({ settings }: StartedBudget): boolean => settings.dependency !== undefined
+
 /** What a call says about itself at its end. */
 interface Ended {
   readonly key: string | undefined
@@ -425,8 +428,15 @@ export class Operation {
       this.abandoned === 0 &&
       this.flights?.isAtRest !== false &&
       (this.circuits === undefined || this.circuits.allUnsafe().every((circuit) => circuit.isAtRest(now))) &&
-      (this.policies === undefined || Object.values(this.policies).every(({ running }) => running.isAtRest(now)))
+      this.arePoliciesAtRest(now)
     )
+  }
+
+  private arePoliciesAtRest(now: number): boolean {
+    if (this.policies === undefined) return true
+    const { retryBudget, ...places } = this.policies
+    const isBudgetAtRest = retryBudget === undefined || isShared(retryBudget) || retryBudget.running.isAtRest(now)
+    return isBudgetAtRest && Object.values(places).every(({ running }) => running.isAtRest(now))
   }
 
   private get inFlight(): number {

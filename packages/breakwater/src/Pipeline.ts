@@ -149,7 +149,11 @@ export const make = (
       if (retry) {
         const retrying =
           budget === undefined ? options : { ...options, budget: budget.shared ?? policies!.retryBudget!.running }
-        guarded = Retry.run(guarded, retry, retrying, moment)
+        const attempts = guarded
+        // It counts the call in its budget, and its time from there: not before the call is in.
+        guarded = isAdmitted
+          ? Effect.suspend(() => Retry.run(attempts, retry, retrying, moment))
+          : Retry.run(attempts, retry, retrying, moment)
       }
       if (isAdmitted) guarded = policies!.admission!.running.run(guarded, options, moment)
       if (started.length > 0) guarded = arrive(guarded, operation, moment)

@@ -10,9 +10,11 @@ import {
   RateLimiter,
   Resilience,
   ResilienceError,
+  Retry,
   RetryBudget,
   Strategy,
   Timeout,
+  withOperation,
   withResilience
 } from "breakwater"
 import type { Moment } from "../src/Moment.ts"
@@ -437,5 +439,73 @@ describe("a strategy with a retry budget", () => {
       const [one] = yield* operations
       assert.deepInclude(Option.getOrThrow(one!.retryBudget), { dependency: "model", used: 2 })
     }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("counts no call that was refused at admission, and its time from there", () =>
+    Effect.gen(function* () {
+      const strategy = Strategy.make("admitted", {
+        retry: { maxAttempts: 2, base: "1 second", minDelay: 0, jitter: "none" },
+        circuitBreaker: false,
+        timeout: { attempt: "2 seconds", total: "1 minute" },
+        admission: RateLimiter.settings({
+          limit: 1,
+          window: "10 seconds",
+          onExceeded: "wait",
+          maxWait: "15 seconds",
+          maxQueue: 1
+        }),
+        retryBudget: RetryBudget.settings()
+      })
+      const call = Effect.exit(Effect.fail("down").pipe(withResilience(strategy)))
+      const exit = yield* finish(Effect.all([call, call, call], { concurrency: "unbounded" }))
+      const elapsed = Exit.isSuccess(exit)
+        ? exit.value.map((ended) =>
+            Exit.isFailure(ended)
+              ? Option.map(Retry.exhausted(ended.cause), ({ elapsed }) => Duration.toMillis(elapsed))
+              : Option.none()
+          )
+        : []
+      assert.deepStrictEqual(elapsed, [Option.some(1_000), Option.some(1_000), Option.none()])
+      const [target] = yield* operations
+      assert.deepInclude(Option.getOrThrow(target!.retryBudget).counters, { calls: 2, granted: 2 })
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("is no part of that of a dependency that another call's strategy names", () =>
+    Effect.gen(function* () {
+      yield* withOperation(Effect.void, "target")
+      const retried = (dependency: string | undefined) =>
+        finish(Effect.exit(Effect.fail("down").pipe(withResilience(budgeted(dependency), { operation: "target" }))))
+      yield* retried("model")
+      assert.strictEqual(yield* retries("target"), 2)
+      yield* retried(undefined)
+      assert.strictEqual(yield* retries("target"), 4)
+      const [target] = yield* operations
+      assert.deepInclude(Option.getOrThrow(target!.retryBudget), { dependency: "target" })
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("may be forgotten while others use the budget of its dependency", () =>
+    Effect.gen(function* () {
+      for (const operation of ["one", "two", "three"]) {
+        yield* Effect.void.pipe(withResilience(budgeted("model"), { operation }))
+      }
+      const names = (yield* operations).map(({ name }) => name)
+      assert.deepStrictEqual(names.toSorted(), ["three", "two"])
+    }).pipe(Effect.provide(Resilience.layer(Preset.simple, { maxOperations: 2 })))
+  )
+
+  it.effect("shares what is left over beyond the bound of dependencies", () =>
+    Effect.gen(function* () {
+      const snapshots = []
+      for (const operation of ["one", "two", "three"]) {
+        yield* finish(Effect.exit(Effect.fail("down").pipe(withResilience(budgeted(operation), { operation }))))
+      }
+      yield* Effect.void.pipe(withResilience(budgeted("four"), { operation: "four" }))
+      yield* Effect.void.pipe(withResilience(budgeted("five"), { operation: "five" }))
+      yield* Effect.void.pipe(withResilience(budgeted("six"), { operation: "six" }))
+      for (const { retryBudget } of yield* operations) snapshots.push(Option.getOrThrow(retryBudget).dependency)
+      assert.deepStrictEqual(snapshots, ["one", "two", "three", "four", "five", "(overflow)"])
+    }).pipe(Effect.provide(Resilience.layer(Preset.simple, { maxKeys: 2 })))
   )
 })
