@@ -364,7 +364,7 @@ class Waiting extends fairQueue.Waiter {
   readonly since: number
   private readonly gate: Gate
   private readonly fiber: Fiber.Fiber<unknown, unknown>
-  private readonly clock: Clock.Clock
+  private readonly moment: Moment.Moment
   private readonly limit: number
   private readonly until: number
   private readonly resume: (effect: Effect.Effect<void, BulkheadRejection>) => void
@@ -381,7 +381,7 @@ class Waiting extends fairQueue.Waiter {
     this.gate = gate
     this.fiber = fiber
     this.callKey = call.key
-    this.clock = moment.clock
+    this.moment = moment
     this.since = moment.now
     this.resume = resume
     const { deadline } = moment
@@ -392,17 +392,17 @@ class Waiting extends fairQueue.Waiter {
   }
 
   elapsed(): number {
-    return Math.max(Monotonic.now(this.clock) - this.since, 0)
+    return Math.max(this.moment.read() - this.since, 0)
   }
 
   startTimer(): void {
-    this.entry = DeadlineQueue.of(this.clock).add(this.fiber, this.since, this.limit, this.until, () =>
+    this.entry = DeadlineQueue.of(this.moment.clock).add(this.fiber, this.since, this.limit, this.until, () =>
       this.gate.expire(this)
     )
   }
 
   stopTimer(): void {
-    if (this.entry !== undefined) DeadlineQueue.of(this.clock).remove(this.entry)
+    if (this.entry !== undefined) DeadlineQueue.of(this.moment.clock).remove(this.entry)
   }
 
   wake(): void {

@@ -114,7 +114,14 @@ import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Outcome from "./Outcome.ts"
 import type * as Policy from "./Policy.ts"
-import { CircuitHalfOpen, CircuitIsolated, CircuitOpen, reject, type ResilienceError } from "./ResilienceError.ts"
+import {
+  CircuitHalfOpen,
+  CircuitIsolated,
+  CircuitOpen,
+  isRefusal,
+  reject,
+  type ResilienceError
+} from "./ResilienceError.ts"
 import { errorName, ResilienceEvents, type Sink, timestamp } from "./EventSink.ts"
 import * as Settings_ from "./Settings.ts"
 import { settingsFromJson, type Single, type TripPolicy } from "./TripPolicy.ts"
@@ -1053,7 +1060,8 @@ const judge = <A>(
   if (Exit.isSuccess(exit)) return Outcome.success
   if (Cause.hasDies(exit.cause)) return Outcome.failure
   const error = Cause.findErrorOption(exit.cause)
-  return Option.isNone(error)
+  // No rule counts a refusal of ours: the dependency has not seen the call.
+  return Option.isNone(error) || isRefusal(error.value)
     ? Outcome.ignored
     : Errors.toOutcome(Errors.classify(error.value, [...rules, ...(Fiber.getCurrent()?.getRef(Errors.Rules) ?? [])]))
 }

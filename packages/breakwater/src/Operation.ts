@@ -29,7 +29,13 @@ import type { Moment } from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import type * as Policy from "./Policy.ts"
 import type * as Preset from "./Preset.ts"
-import { isResilienceError, type Reason, type ResilienceError, type TimeoutExceeded } from "./ResilienceError.ts"
+import {
+  isRefusal,
+  isResilienceError,
+  type Reason,
+  type ResilienceError,
+  type TimeoutExceeded
+} from "./ResilienceError.ts"
 import type { ResilienceEvent } from "./EventSchema.ts"
 import { errorName, type Sink, timestamp } from "./EventSink.ts"
 import type * as Retry from "./Retry.ts"
@@ -130,6 +136,9 @@ export interface StartedBudget {
   readonly settings: Policy.StartableBudget
   readonly running: Policy.RunningBudget<never, unknown>
 }
+
+/** Others may count on it, and it outlives the operation. @internal */
+export const isShared = ({ settings }: StartedBudget): boolean => settings.dependency !== undefined
 
 /** What a call says about itself at its end. */
 interface Ended {
@@ -347,17 +356,12 @@ export class Operation {
   /** @internal */
   onFailed({ attempt, classification: { kind }, clock, error, key, moment }: Retry.Failed): void {
     this.recordAttempt(moment)
-    if (this.isRefusal(error)) return
+    if (isRefusal(error) && error.operation === this.name) return
     moment.failedAttempts = [
       ...(moment.failedAttempts ?? noAttempts),
       { attempt, error: errorName(error), kind, waited: undefined }
     ]
     this.publish("AttemptFailed", key, clock, { attempt, error: errorName(error), kind })
-  }
-
-  /** Ours, and no attempt ran. */
-  private isRefusal(error: unknown): boolean {
-    return isResilienceError(error) && error.operation === this.name && error.reason._tag !== "TimeoutExceeded"
   }
 
   /** @internal */
@@ -436,8 +440,15 @@ export class Operation {
       this.abandoned === 0 &&
       this.flights?.isAtRest !== false &&
       (this.circuits === undefined || this.circuits.allUnsafe().every((circuit) => circuit.isAtRest(now))) &&
-      (this.policies === undefined || Object.values(this.policies).every(({ running }) => running.isAtRest(now)))
+      this.arePoliciesAtRest(now)
     )
+  }
+
+  private arePoliciesAtRest(now: number): boolean {
+    if (this.policies === undefined) return true
+    const { retryBudget, ...places } = this.policies
+    const isBudgetAtRest = retryBudget === undefined || isShared(retryBudget) || retryBudget.running.isAtRest(now)
+    return isBudgetAtRest && Object.values(places).every(({ running }) => running.isAtRest(now))
   }
 
   private get inFlight(): number {

@@ -172,8 +172,8 @@ const share = <A, E, R>(
   pipeline: Pipeline
 ): Effect.Effect<A, E | ResilienceError, R> => {
   const alone = { ...call, coalesce: undefined, fallback: undefined }
-  // What one tenant may see is not for another.
-  const key = call.key === undefined ? coalesce.key : JSON.stringify([call.key, coalesce.key])
+  // What one tenant may see is not for another: no key of one can be read as a key of another.
+  const key = `${call.key === undefined ? "" : call.key.length}:${call.key ?? ""}${coalesce.key}`
   // Guarded by the fiber that runs it: the deadlines of its callers are none of its own.
   const guarded = Effect.withFiber((fiber) => pipeline.run(self, operation, alone, fiber))
   const shared = operation.flightsUnsafe(coalesce).run(guarded, key)

@@ -293,6 +293,16 @@ export class ResilienceError<out R extends Reason = Reason> extends Data.Error {
 export const isResilienceError = (u: unknown): u is ResilienceError => u instanceof ResilienceError
 
 /**
+ * Whether a value is an error of ours that came before an attempt could run.
+ * A `TimeoutExceeded` says that one ran for too long.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isRefusal = (u: unknown): u is ResilienceError =>
+  isResilienceError(u) && u.reason._tag !== "TimeoutExceeded"
+
+/**
  * Builds the error without a stack, which makes it many times cheaper.
  *
  * @category constructors

@@ -63,7 +63,7 @@ import * as Errors from "./Classification.ts"
 import * as backoff from "./internal/backoff.ts"
 import * as Moment from "./Moment.ts"
 import type * as Policy from "./Policy.ts"
-import { isResilienceError } from "./ResilienceError.ts"
+import { isRefusal, isResilienceError } from "./ResilienceError.ts"
 import * as Settings_ from "./Settings.ts"
 
 /**
@@ -488,10 +488,6 @@ export const run = <A, E, R>(
 
 /** A pause that ends so many milliseconds before the deadline ends with it: sums with fractions are not exact. */
 const tolerance = 1e-3
-
-/** Ours, and no attempt ran. */
-const isRefusal = (error: unknown): boolean =>
-  isResilienceError(error) && !error.isRetryable && error.reason._tag !== "TimeoutExceeded"
 
 /** Whether a retry has done what it can, so that one more around it multiplies. */
 const hasTried = ({ attempts, because }: GaveUp["Service"]): boolean =>

@@ -17,7 +17,7 @@ import type * as Decision from "./Decision.ts"
 import type * as Errors from "./Classification.ts"
 import { BoundedMap } from "./internal/boundedMap.ts"
 import * as Monotonic from "./Monotonic.ts"
-import { Operation, type StartedBudget } from "./Operation.ts"
+import { isShared, Operation, type StartedBudget } from "./Operation.ts"
 import * as Pipeline from "./Pipeline.ts"
 import type * as Policy from "./Policy.ts"
 import * as Preset from "./Preset.ts"
@@ -120,8 +120,8 @@ export class Running {
   private named = new Map<Strategy.BuiltIn | "default", Prepared>()
   private valued = new WeakMap<Strategy.Strategy, Prepared>()
   private overflow: Entry | undefined = undefined
-  /** Their names come from strategies, which come from code. */
-  private readonly budgets = new Map<string, StartedBudget>()
+  private readonly budgets: BoundedMap<string, { started: StartedBudget }>
+  private leftOver: StartedBudget | undefined = undefined
   private changes = 0
   private preparations = 0
 
@@ -129,6 +129,7 @@ export class Running {
     this.options = options
     this.current = configuration
     this.entries = new BoundedMap(options.maxOperations, (entry, now) => entry.isAtRest(now))
+    this.budgets = new BoundedMap(options.maxKeys, ({ started }, now) => started.running.isAtRest(now))
   }
 
   get configuration(): Configuration {
@@ -163,11 +164,11 @@ export class Running {
     fiber: Fiber.Fiber<unknown, unknown>
   ): Effect.Effect<A, E | ResilienceError, R> {
     const entry = this.entries.get(name) ?? this.start(name, own, fiber.getRef(Clock.Clock))
-    if (entry.version !== this.changes) this.update(entry, Monotonic.now(fiber.getRef(Clock.Clock)))
+    if (entry.version !== this.changes) this.update(entry, fiber.getRef(Clock.Clock))
     const pipeline =
       own === undefined || own === entry.own || entry.source === "operator"
         ? entry.pipeline
-        : this.prepare(own).pipeline
+        : this.prepare(own, fiber.getRef(Clock.Clock)).pipeline
     // This call's own strategy may have a circuit where the operation's has none.
     if (entry.circuits === undefined && pipeline.tuning !== undefined)
       entry.circuits = this.circuitsOf(entry.name, pipeline, Monotonic.now(fiber.getRef(Clock.Clock)))
@@ -181,17 +182,16 @@ export class Running {
     const canonical = Preset.canonicalName(name)
     const known = canonical === name ? undefined : this.entries.get(canonical)
     if (known !== undefined) return known
-    const now = Monotonic.now(clock)
-    const entry = this.make(checkName(canonical), own, now)
-    if (this.entries.add(canonical, entry, now)) return entry
-    this.overflow ??= this.make(overflowName, undefined, now)
+    const entry = this.make(checkName(canonical), own, clock)
+    if (this.entries.add(canonical, entry, Monotonic.now(clock))) return entry
+    this.overflow ??= this.make(overflowName, undefined, clock)
     return this.overflow
   }
 
   /** A running operation by either of its names, up to date with the configuration. */
   operation(name: string, clock: Clock.Clock): Operation | undefined {
     const entry = name === overflowName ? this.overflow : this.entries.get(Preset.canonicalName(name))
-    if (entry !== undefined && entry.version !== this.changes) this.update(entry, Monotonic.now(clock))
+    if (entry !== undefined && entry.version !== this.changes) this.update(entry, clock)
     return entry
   }
 
@@ -200,21 +200,23 @@ export class Running {
     const entries = Array.from(this.entries.values())
     if (this.overflow !== undefined) entries.push(this.overflow)
     return entries.map((entry) => {
-      if (entry.version !== this.changes) this.update(entry, Monotonic.now(clock))
+      if (entry.version !== this.changes) this.update(entry, clock)
       return entry
     })
   }
 
-  private make(name: string, own: Own, now: number): Entry {
-    const resolved = this.resolve(name, own)
+  private make(name: string, own: Own, clock: Clock.Clock): Entry {
+    const now = Monotonic.now(clock)
+    const resolved = this.resolve(name, own, clock)
     const circuits = this.circuitsOf(name, resolved.pipeline, now)
     const entry = new Entry(name, own, resolved, circuits, this.changes, this.options)
     this.startPolicies(entry, resolved.pipeline, true, now)
     return entry
   }
 
-  private update(entry: Entry, now: number): void {
-    const { pipeline, source, strategy } = this.resolve(entry.name, entry.own)
+  private update(entry: Entry, clock: Clock.Clock): void {
+    const now = Monotonic.now(clock)
+    const { pipeline, source, strategy } = this.resolve(entry.name, entry.own, clock)
     entry.pipeline = pipeline
     entry.version = this.changes
     entry.retuneUnsafe({ source, strategy })
@@ -225,7 +227,9 @@ export class Running {
 
   /** Starts what the operation does not have yet. A policy of another class in a place takes it over. */
   private startPolicies(entry: Entry, { budget, started }: Pipeline.Pipeline, isOwn: boolean, now: number): void {
-    if (budget !== undefined && (isOwn || entry.policies?.retryBudget === undefined)) {
+    const { retryBudget } = entry.policies ?? {}
+    const isMissing = retryBudget === undefined || (budget?.shared === undefined && isShared(retryBudget))
+    if (budget !== undefined && (isOwn || isMissing)) {
       entry.policies = { ...entry.policies, retryBudget: this.budgetOf(entry, budget) }
     }
     for (const [slot, settings] of started) {
@@ -244,15 +248,25 @@ export class Running {
 
   private budgetOf(entry: Entry, { settings, shared }: Pipeline.Budget): StartedBudget {
     if (shared !== undefined) return { settings, running: shared }
-    return startBudget(entry.policies?.retryBudget, settings, entry.name)
+    const known = entry.policies?.retryBudget
+    return startBudget(known !== undefined && isShared(known) ? undefined : known, settings, entry.name)
   }
 
   /** One for each dependency that strategies name. */
-  private sharedBudget(settings: Policy.StartableBudget): Policy.RunningBudget<never, unknown> | undefined {
+  private sharedBudget(
+    settings: Policy.StartableBudget,
+    clock: Clock.Clock
+  ): Policy.RunningBudget<never, unknown> | undefined {
     const { dependency } = settings
     if (dependency === undefined) return undefined
-    const started = startBudget(this.budgets.get(dependency), settings, dependency)
-    this.budgets.set(dependency, started)
+    const known = this.budgets.get(dependency)
+    const started = startBudget(known?.started, settings, dependency)
+    if (known !== undefined) known.started = started
+    else if (!this.budgets.add(dependency, { started }, Monotonic.now(clock))) {
+      // Full of budgets in use: what is left over shares one.
+      this.leftOver = startBudget(this.leftOver, settings, overflowName)
+      return this.leftOver.running
+    }
     return started.running
   }
 
@@ -266,15 +280,15 @@ export class Running {
     return CircuitBreaker.makeCircuits({ operation, tuning, events, maxKeys, now }, keeper)
   }
 
-  private resolve(name: string, own: Own): Prepared & { readonly source: Preset.Source } {
+  private resolve(name: string, own: Own, clock: Clock.Clock): Prepared & { readonly source: Preset.Source } {
     const { overlay, preset, strategies } = this.current
     const set = strategies.get(name)
     const { chosen, source } =
       set === undefined ? Preset.choose(preset, overlay, name, own) : { chosen: set, source: "operator" as const }
-    return { ...this.prepare(chosen), source }
+    return { ...this.prepare(chosen, clock), source }
   }
 
-  private prepare(chosen: Own): Prepared {
+  private prepare(chosen: Own, clock: Clock.Clock): Prepared {
     const known = typeof chosen === "object" ? this.valued.get(chosen) : this.named.get(chosen ?? "default")
     if (known !== undefined) return known
     this.preparations++
@@ -293,7 +307,8 @@ export class Running {
       }),
       rules: [...strategy.rules, ...this.options.rules]
     }
-    const budget = inForce.settings.retryBudget === false ? undefined : this.sharedBudget(inForce.settings.retryBudget)
+    const { retryBudget } = inForce.settings
+    const budget = retryBudget === false ? undefined : this.sharedBudget(retryBudget, clock)
     const prepared = { strategy: inForce, pipeline: Pipeline.make(inForce, this.options.tracing, budget) }
     if (typeof chosen === "object") this.valued.set(chosen, prepared)
     else this.named.set(chosen ?? "default", prepared)

@@ -149,12 +149,11 @@ type Inherited<O extends Overrides> = O["extends"] extends Strategy<string, infe
 
 /** The reasons that a policy adds: none when it is left out, those of `extends` when nothing is said. */
 type Added<O extends Overrides, Field extends keyof Overrides, R extends Reason> = Field extends keyof O
-  ? O[Field] extends false
-    ? never
-    : undefined extends O[Field]
-      ? Extract<Inherited<O>, R>
-      : R
+  ? AddedBy<O[Field], Extract<Inherited<O>, R>, R>
   : Extract<Inherited<O>, R>
+
+/** Of each thing that may be stated: `cond ? settings : undefined` adds what both add. */
+type AddedBy<Stated, From, R> = Stated extends false ? never : Stated extends undefined ? From : R
 
 /** Two policies can refuse with it, so that both have to be left out. */
 type Limited<O extends Overrides> = Added<O, "admission", RateLimitExceeded> | Added<O, "quota", RateLimitExceeded>

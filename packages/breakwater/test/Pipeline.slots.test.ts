@@ -10,9 +10,11 @@ import {
   RateLimiter,
   Resilience,
   ResilienceError,
+  Retry,
   RetryBudget,
   Strategy,
   Timeout,
+  withOperation,
   withResilience
 } from "breakwater"
 import type { Moment } from "../src/Moment.ts"
@@ -139,6 +141,82 @@ describe("a policy in a place of the pipeline", () => {
     }).pipe(Effect.provide(Resilience.layer()))
   )
 
+  it.effect("refuses without the circuit counting it, whatever a rule says", () =>
+    Effect.gen(function* () {
+      for (const slot of ["bulkhead", "quota"] as const) {
+        const gate = new Gate([], { refuses: () => true })
+        const strategy = Strategy.make(slot, {
+          ...settings,
+          circuitBreaker: { failureThreshold: 1 },
+          rules: [() => "transient" as const],
+          [slot]: gate
+        })
+        yield* Effect.exit(Effect.void.pipe(withResilience(strategy)))
+        const target = (yield* operations).find(({ name }) => name === slot)!
+        assert.deepInclude(target.circuits[0], { state: "closed", failureCount: 0 })
+        assert.deepInclude(target.circuits[0]!.counters, { admitted: 1, ignored: 1, failed: 0 })
+      }
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("refuses a probe of the circuit, which gives its place to the next", () =>
+    Effect.gen(function* () {
+      // The first call opens the circuit, and the first probe is refused.
+      const gate = new Gate([], { refuses: (nth) => nth === 2 })
+      const strategy = Strategy.make("probed", {
+        retry: false,
+        circuitBreaker: { failureThreshold: 1, openDuration: "1 second" },
+        bulkhead: standIn(gate)
+      })
+      yield* Effect.exit(Effect.fail("down").pipe(withResilience(strategy)))
+      yield* TestClock.adjust("1 second")
+      const refused = yield* Effect.flip(Effect.void.pipe(withResilience(strategy)))
+      assert.strictEqual(refused.reason._tag, "BulkheadFull")
+      yield* Effect.void.pipe(withResilience(strategy))
+      const [target] = yield* operations
+      assert.deepInclude(target!.circuits[0], { state: "closed" })
+      assert.deepInclude(target!.circuits[0]!.counters, { admitted: 3, succeeded: 1, failed: 1, ignored: 1 })
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("refuses after a wait, and the call shows how long it took", () =>
+    Effect.gen(function* () {
+      const alone = { retry: false, circuitBreaker: false } as const
+      const bulkhead = Strategy.make("bulkhead", {
+        ...alone,
+        timeout: { attempt: "20 seconds", total: "30 seconds" },
+        bulkhead: Bulkhead.settings({ maxConcurrent: 1, maxQueue: 1, maxWait: "2 seconds" })
+      })
+      const work = Effect.sleep("10 seconds").pipe(withResilience(bulkhead))
+      yield* finish(Effect.all([Effect.exit(work), Effect.exit(work)], { concurrency: "unbounded" }))
+      const [target] = yield* operations
+      const rejected = (yield* Effect.flatMap(Resilience, ({ decisions }) => decisions)).find(
+        ({ verdict }) => verdict === "rejected"
+      )
+      assert.strictEqual(rejected!.elapsed, 2_000)
+      assert.deepInclude(target!.counters, { calls: 2, succeeded: 1, rejected: 1, attempts: 1 })
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("refuses after a wait that a pause made too long, and the call shows how long it took", () =>
+    Effect.gen(function* () {
+      const limited = { _tag: "RateLimitError", isRetryable: true, retryAfter: Duration.minutes(1) }
+      const strategy = Strategy.make("paused", {
+        retry: false,
+        circuitBreaker: false,
+        timeout: { attempt: "20 seconds", total: "30 seconds" },
+        admission: RateLimiter.settings({ limit: 1, window: "10 seconds", onExceeded: "wait", maxWait: "20 seconds" })
+      })
+      const first = Effect.fail(limited).pipe(Effect.delay("3 seconds"), withResilience(strategy))
+      const second = Effect.void.pipe(withResilience(strategy))
+      yield* finish(Effect.all([Effect.exit(first), Effect.exit(second)], { concurrency: "unbounded" }))
+      const rejected = (yield* Effect.flatMap(Resilience, ({ decisions }) => decisions)).find(
+        ({ verdict }) => verdict === "rejected"
+      )
+      assert.strictEqual(rejected!.elapsed, 3_000)
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
   it.effect("is started once for an operation, and once more for another", () =>
     Effect.gen(function* () {
       const log: Array<string> = []
@@ -217,7 +295,9 @@ describe("calls that share a run", () => {
         named("two"),
         named("one", { key: "a" }),
         named("one", { key: "b" }),
-        named("one", { text: "other" })
+        named("one", { text: "other" }),
+        named("one", { text: JSON.stringify(["a", "same"]) }),
+        named("one", { text: "1:asame" })
       ]
       yield* finish(
         Effect.all(
@@ -225,7 +305,7 @@ describe("calls that share a run", () => {
           { concurrency: "unbounded" }
         )
       )
-      assert.strictEqual(runs, 5)
+      assert.strictEqual(runs, calls.length)
     }).pipe(Effect.provide(Resilience.layer()))
   )
 
@@ -399,5 +479,73 @@ describe("a strategy with a retry budget", () => {
       const [one] = yield* operations
       assert.deepInclude(Option.getOrThrow(one!.retryBudget), { dependency: "model", used: 2 })
     }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("counts no call that was refused at admission, and its time from there", () =>
+    Effect.gen(function* () {
+      const strategy = Strategy.make("admitted", {
+        retry: { maxAttempts: 2, base: "1 second", minDelay: 0, jitter: "none" },
+        circuitBreaker: false,
+        timeout: { attempt: "2 seconds", total: "1 minute" },
+        admission: RateLimiter.settings({
+          limit: 1,
+          window: "10 seconds",
+          onExceeded: "wait",
+          maxWait: "15 seconds",
+          maxQueue: 1
+        }),
+        retryBudget: RetryBudget.settings()
+      })
+      const call = Effect.exit(Effect.fail("down").pipe(withResilience(strategy)))
+      const exit = yield* finish(Effect.all([call, call, call], { concurrency: "unbounded" }))
+      const elapsed = Exit.isSuccess(exit)
+        ? exit.value.map((ended) =>
+            Exit.isFailure(ended)
+              ? Option.map(Retry.exhausted(ended.cause), ({ elapsed }) => Duration.toMillis(elapsed))
+              : Option.none()
+          )
+        : []
+      assert.deepStrictEqual(elapsed, [Option.some(1_000), Option.some(1_000), Option.none()])
+      const [target] = yield* operations
+      assert.deepInclude(Option.getOrThrow(target!.retryBudget).counters, { calls: 2, granted: 2 })
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("is no part of that of a dependency that another call's strategy names", () =>
+    Effect.gen(function* () {
+      yield* withOperation(Effect.void, "target")
+      const retried = (dependency: string | undefined) =>
+        finish(Effect.exit(Effect.fail("down").pipe(withResilience(budgeted(dependency), { operation: "target" }))))
+      yield* retried("model")
+      assert.strictEqual(yield* retries("target"), 2)
+      yield* retried(undefined)
+      assert.strictEqual(yield* retries("target"), 4)
+      const [target] = yield* operations
+      assert.deepInclude(Option.getOrThrow(target!.retryBudget), { dependency: "target" })
+    }).pipe(Effect.provide(Resilience.layer()))
+  )
+
+  it.effect("may be forgotten while others use the budget of its dependency", () =>
+    Effect.gen(function* () {
+      for (const operation of ["one", "two", "three"]) {
+        yield* Effect.void.pipe(withResilience(budgeted("model"), { operation }))
+      }
+      const names = (yield* operations).map(({ name }) => name)
+      assert.deepStrictEqual(names.toSorted(), ["three", "two"])
+    }).pipe(Effect.provide(Resilience.layer(Preset.simple, { maxOperations: 2 })))
+  )
+
+  it.effect("shares what is left over beyond the bound of dependencies", () =>
+    Effect.gen(function* () {
+      const snapshots = []
+      for (const operation of ["one", "two", "three"]) {
+        yield* finish(Effect.exit(Effect.fail("down").pipe(withResilience(budgeted(operation), { operation }))))
+      }
+      yield* Effect.void.pipe(withResilience(budgeted("four"), { operation: "four" }))
+      yield* Effect.void.pipe(withResilience(budgeted("five"), { operation: "five" }))
+      yield* Effect.void.pipe(withResilience(budgeted("six"), { operation: "six" }))
+      for (const { retryBudget } of yield* operations) snapshots.push(Option.getOrThrow(retryBudget).dependency)
+      assert.deepStrictEqual(snapshots, ["one", "two", "three", "four", "five", "(overflow)"])
+    }).pipe(Effect.provide(Resilience.layer(Preset.simple, { maxKeys: 2 })))
   )
 })

@@ -1,6 +1,8 @@
 import { Effect, type Schema } from "effect"
 import { describe, expectTypeOf, it } from "vitest"
 import {
+  Bulkhead,
+  type BulkheadFull,
   type CircuitHalfOpen,
   type CircuitIsolated,
   type CircuitOpen,
@@ -28,6 +30,8 @@ declare const decoding: Effect.Effect<number, Schema.SchemaError | Down>
 
 type ErrorOf<T> = T extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
 type SuccessOf<T> = T extends Effect.Effect<infer A, infer _E, infer _R> ? A : never
+
+declare const isOn: boolean
 
 describe("a guarded effect", () => {
   it("needs the layer", () => {
@@ -257,5 +261,36 @@ describe("single policies", () => {
     expectTypeOf<ResilienceError>().not.toExtend<ResilienceError<CircuitOpen>>()
     // @ts-expect-error a reason is needed
     void new ResilienceError({ operation: "target" })
+  })
+})
+
+describe("the reasons of a strategy", () => {
+  type ReasonsOf<S> = S extends Strategy.Strategy<string, infer R> ? R["_tag"] : never
+  const bulkhead = Bulkhead.settings()
+  const limited = Strategy.make("limited", { bulkhead, circuitBreaker: false, timeout: false })
+
+  it("are those of its policies, and of what it extends", () => {
+    expectTypeOf<ReasonsOf<typeof limited>>().toEqualTypeOf<BulkheadFull["_tag"]>()
+    const derived = Strategy.make("derived", { extends: limited, retry: false })
+    expectTypeOf<ReasonsOf<typeof derived>>().toEqualTypeOf<"BulkheadFull">()
+    const without = Strategy.make("without", { extends: limited, bulkhead: false })
+    expectTypeOf<ReasonsOf<typeof without>>().toEqualTypeOf<never>()
+  })
+
+  it("include those of a policy that may be there", () => {
+    const maybe = Strategy.make("maybe", {
+      bulkhead: isOn ? bulkhead : undefined,
+      circuitBreaker: false,
+      timeout: isOn ? false : undefined
+    })
+    expectTypeOf<ReasonsOf<typeof maybe>>().toEqualTypeOf<"BulkheadFull" | "TimeoutExceeded">()
+    const perhaps = Strategy.make("perhaps", {
+      bulkhead: isOn && bulkhead,
+      circuitBreaker: false,
+      timeout: false
+    })
+    expectTypeOf<ReasonsOf<typeof perhaps>>().toEqualTypeOf<"BulkheadFull">()
+    const kept = Strategy.make("kept", { extends: limited, bulkhead: isOn ? undefined : false })
+    expectTypeOf<ReasonsOf<typeof kept>>().toEqualTypeOf<"BulkheadFull">()
   })
 })
