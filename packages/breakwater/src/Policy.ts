@@ -78,6 +78,10 @@ export const isStartable = (u: unknown): u is Startable | StartableBudget =>
  * @since 0.1.0
  */
 export interface Running<in Settings, out Snapshot> {
+  /**
+   * Guards one run of an effect. What it returns may be run again when it has
+   * ended, for the next attempt, and not twice at once.
+   */
   readonly run: <A, E, R>(
     self: Effect.Effect<A, E, R>,
     call: Call,
