@@ -639,12 +639,7 @@ export interface MakeOptions {
  */
 export const make = ({ maxKeys, operation, ...options }: MakeOptions): Effect.Effect<Bulkhead["Service"]> => {
   const checked = settings(options.settings)
-  if (maxKeys !== undefined && !(Number.isInteger(maxKeys) && maxKeys >= 1 && maxKeys <= 1_000_000)) {
-    throw new Settings_.InvalidSettings({
-      settings: "Bulkhead",
-      findings: [{ path: "maxKeys", value: maxKeys, rule: `expected an integer from 1 to 1000000, got ${maxKeys}` }]
-    })
-  }
+  Settings_.checkMaxKeys("Bulkhead", maxKeys)
   return Effect.zipWith(ResilienceEvents, Clock.Clock, (events, clock) =>
     service(new Bulkheads(checked, { operation, slot: "bulkhead", events, maxKeys, now: Monotonic.now(clock) }))
   )

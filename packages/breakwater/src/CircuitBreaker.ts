@@ -1177,12 +1177,7 @@ const maxOpenMillis = /*#__PURE__*/ Duration.toMillis("1 day")
 export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Service"]> => {
   const { maxKeys, openSchedule, operation, rules } = options
   const tuning = tune(settings(options.settings), openSchedule)
-  if (maxKeys !== undefined && !(Number.isInteger(maxKeys) && maxKeys >= 1 && maxKeys <= 1_000_000)) {
-    throw new Settings_.InvalidSettings({
-      settings: "CircuitBreaker",
-      findings: [{ path: "maxKeys", value: maxKeys, rule: `expected an integer from 1 to 1000000, got ${maxKeys}` }]
-    })
-  }
+  Settings_.checkMaxKeys("CircuitBreaker", maxKeys)
   return Effect.withFiber((fiber) => {
     const clock = fiber.getRef(Clock.Clock)
     const events = fiber.getRef(ResilienceEvents)

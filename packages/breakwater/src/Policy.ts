@@ -92,7 +92,9 @@ export const isStartable = (u: unknown): u is Startable | StartableBudget =>
  */
 export interface Running<in Settings, out Snapshot> {
   /**
-   * Guards one run of an effect. An observer, which the innermost policy gets,
+   * Guards one run of an effect. What it returns may be run again when it has
+   * ended, for the next attempt, and not twice at once.
+   * An observer, which the innermost policy gets,
    * has to be told of each attempt that is let through, and of its end.
    */
   readonly run: <A, E, R>(

@@ -979,9 +979,7 @@ export interface MakeOptions {
 export const make = (options: MakeOptions): Effect.Effect<RateLimiter["Service"]> => {
   const { maxKeys, operation, rules, scope = "quota" } = options
   const checked = settings(options.settings)
-  if (maxKeys !== undefined && !(Number.isInteger(maxKeys) && maxKeys >= 1 && maxKeys <= 1_000_000)) {
-    throw invalid("maxKeys", maxKeys, `expected an integer from 1 to 1000000, got ${maxKeys}`)
-  }
+  Settings_.checkMaxKeys("RateLimiter", maxKeys)
   return Effect.zipWith(ResilienceEvents, Clock.Clock, (events, clock) =>
     service(checked.startUnsafe({ operation, slot: scope, events, maxKeys, now: Monotonic.now(clock) }), rules)
   )

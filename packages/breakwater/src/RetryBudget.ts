@@ -95,7 +95,8 @@ export class Settings extends Schema.Class<Settings>("breakwater/RetryBudget/Set
   ),
   /**
    * In a strategy: whose calls are limited, 1 to 64 characters. Strategies that
-   * name the same dependency share one budget. Default: the operation, by itself.
+   * name the same dependency share one budget, with the numbers of the one that
+   * came into use last. Default: the operation, by itself.
    */
   dependency: Schema.optionalKey(Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(64)))
 }) {
@@ -429,12 +430,7 @@ export interface MakeOptions {
  */
 export const make = ({ maxKeys, ...options }: MakeOptions = {}): Effect.Effect<RetryBudget["Service"]> => {
   const checked = settings(options.settings)
-  if (maxKeys !== undefined && !(Number.isInteger(maxKeys) && maxKeys >= 1 && maxKeys <= 1_000_000)) {
-    throw new Settings_.InvalidSettings({
-      settings: "RetryBudget",
-      findings: [{ path: "maxKeys", value: maxKeys, rule: `expected an integer from 1 to 1000000, got ${maxKeys}` }]
-    })
-  }
+  Settings_.checkMaxKeys("RetryBudget", maxKeys)
   return Effect.sync(() => {
     const budgets = new Budgets(checked, maxKeys)
     return {

@@ -169,6 +169,19 @@ export const make = <Self, Input extends object>(
   throw new InvalidSettings({ settings, findings })
 }
 
+/**
+ * Checks how many keys a policy keeps at most, 1 to 1,000,000. Throws
+ * `InvalidSettings`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const checkMaxKeys = (settings: string, maxKeys: number | undefined): void => {
+  if (maxKeys === undefined || (Number.isInteger(maxKeys) && maxKeys >= 1 && maxKeys <= 1_000_000)) return
+  const rule = `expected an integer from 1 to 1000000, got ${maxKeys}`
+  throw new InvalidSettings({ settings, findings: [{ path: "maxKeys", value: maxKeys, rule }] })
+}
+
 // `Duration.fromInput` reads NaN as zero; here it is a mistake.
 const parseDuration = (value: unknown): Option.Option<Duration.Duration> =>
   typeof value === "number" && Number.isNaN(value) ? Option.none() : Duration.fromInput(value as Duration.Input)

@@ -125,9 +125,9 @@ class Watched implements Policy.Startable {
   startUnsafe(services: Policy.Services): Policy.Running<never, unknown> {
     const running = this.settings.startUnsafe(services)
     return {
-      run: (self, call, moment) => {
+      run: (self, call, moment, observer) => {
         const { inside, outside } = this.watch()
-        return outside(running.run(inside(self), call, moment))
+        return outside(running.run(inside(self), call, moment, observer))
       },
       retuneUnsafe: (settings) => running.retuneUnsafe(settings),
       isAtRest: (now) => running.isAtRest(now),
