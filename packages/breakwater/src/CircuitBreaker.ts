@@ -109,7 +109,7 @@ import * as Errors from "./Classification.ts"
 import { BoundedMap } from "./internal/boundedMap.ts"
 import * as circuit from "./internal/circuit.ts"
 import * as machine from "./internal/circuitMachine.ts"
-import { Consecutive, isTripPolicy } from "./Consecutive.ts"
+import { Consecutive, isTripPolicy, ofThreshold } from "./Consecutive.ts"
 import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Outcome from "./Outcome.ts"
@@ -1104,7 +1104,7 @@ export const makeCircuits = (options: CircuitsOptions, keeper: KeeperService | u
  * @since 0.1.0
  */
 export const tune = (settings: Settings, openSchedule?: Schedule.Schedule<unknown, number>): Tuning => {
-  const tripPolicy = settings.tripPolicy ?? new Consecutive({ failures: settings.failureThreshold })
+  const tripPolicy = settings.tripPolicy ?? ofThreshold(settings.failureThreshold)
   return {
     settings,
     tripPolicy,

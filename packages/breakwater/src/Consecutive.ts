@@ -26,9 +26,16 @@ export class Consecutive extends Schema.Class<Consecutive>("breakwater/CircuitBr
 }) {
   /** @internal */
   compile(): machine.TripPolicy {
-    return machine.consecutive(this.failures)
+    return (compiled[this.failures] ??= machine.consecutive(this.failures))
   }
 }
+
+// Many circuits open after as many failures: 100 of each at most do for all of them.
+const compiled: Array<machine.TripPolicy | undefined> = []
+const stated: Array<Consecutive | undefined> = []
+
+/** The policy of a circuit that states nothing but a number of failures. @internal */
+export const ofThreshold = (failures: number): Consecutive => (stated[failures] ??= new Consecutive({ failures }))
 
 /**
  * Whether something says when a circuit opens.
