@@ -42,7 +42,6 @@ export const floors: ReadonlyArray<Floor> = [
       "Wire",
       "Deadline",
       "DeadlineQueue",
-      "Registry",
       "Consecutive",
       "TripPolicy"
     )
@@ -64,12 +63,21 @@ export const floors: ReadonlyArray<Floor> = [
     ),
     apart: true
   },
-  ...["Strategy", "Description", "Preset", "Decision", "Operation", "Pipeline", "Running", "Resilience", "Async"].map(
-    (name) => ({
-      name,
-      files: named(name)
-    })
-  ),
+  ...[
+    "Strategy",
+    "Description",
+    "Preset",
+    "Decision",
+    "Operation",
+    "Pipeline",
+    "Running",
+    "Resilience",
+    "Registry",
+    "Async"
+  ].map((name) => ({
+    name,
+    files: named(name)
+  })),
   { name: "services", files: /^(monitoring|config)\// },
   { name: "doors", files: /^(http-api|observability|http|ai|persistence|testing)\// },
   { name: "roof", files: named("index"), apart: true }

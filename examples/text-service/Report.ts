@@ -3,7 +3,7 @@
  * operation, every transition with its reason, and a summary.
  */
 import { Clock, Console, DateTime, Duration, Effect, Schedule, Stream } from "effect"
-import { type CircuitBreaker, type Operation, Resilience, type ResilienceEvent } from "breakwater"
+import { type CircuitBreaker, type Operation, Registry, type ResilienceEvent } from "breakwater"
 import { names } from "./TextService.ts"
 import type { Counts } from "./Traffic.ts"
 
@@ -26,7 +26,7 @@ export const legend = [
 
 /** Starts to listen for transitions at once. */
 export const make = Effect.fnUntraced(function* (options: { readonly colours: boolean }) {
-  const resilience = yield* Resilience
+  const resilience = yield* Registry
   const start = yield* Clock.currentTimeMillis
   const paint = painter(options.colours)
   const before = new Map<string, Operation.Counters>()

@@ -2,7 +2,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpClientResponse, HttpRouter } from "effect/http"
-import { Preset, Resilience } from "breakwater"
+import { Preset, Registry, Resilience } from "breakwater"
 import * as Http from "../Http.ts"
 import { Model } from "../Model.ts"
 import { ModelServer } from "../ModelServer.ts"
@@ -124,7 +124,7 @@ layer(Live.pipe(Layer.provideMerge(resilience)), { excludeTestServices: true })(
 
       // 4 failures in a row open it: 3 attempts of the first call, 1 of this one.
       yield* answerTo({ operation: "summarize", text })
-      const resilience = yield* Resilience
+      const resilience = yield* Registry
       const before = (yield* resilience.operations).find(({ name }) => name === "summarize_text")
       assert.strictEqual(before?.circuits[0]?.state, "open")
       assert.strictEqual(before?.counters.attempts, 4)

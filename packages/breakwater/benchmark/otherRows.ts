@@ -113,9 +113,15 @@ const gzipped = async (program: string, external?: RegExp): Promise<number> => {
 }
 
 const guarding = `
+import { Resilience, Strategy, withResilience } from "breakwater"
+export const guard = withResilience(Strategy.balanced, { operation: "call" })
+export const layer = Resilience.layer()
+`
+
+const choosing = `
 import { Preset, Resilience, withResilience } from "breakwater"
 export const guard = withResilience("balanced", { operation: "call" })
-export const layer = Resilience.layer(Preset.simple)
+export const layer = Resilience.layer(Preset.production)
 `
 
 const peers = {
@@ -138,38 +144,59 @@ export const circuit = (func) => new Circuit({ func, options: {
 } })`
 }
 
-/** The parts of effect that a bundle names, as a program of its own. */
-const partsOfEffect = ({ code }: OutputChunk): string => {
-  const lines: Array<string> = []
-  const imports = /import\s*\*\s*as ([\w$]+) from\s*"(effect[^"]*)"|import\s*\{([^}]*)\}\s*from\s*"(effect[^"]*)"/g
-  for (const [, namespace, from, names, named] of code.matchAll(imports)) {
+/** The parts of effect that a bundle names: the imports, and each part by the name that effect has for it. */
+const partsOfEffect = ({ code }: OutputChunk) => {
+  const imports: Array<string> = []
+  const parts: Array<readonly [name: string, expression: string]> = []
+  const all = /import\s*\*\s*as ([\w$]+) from\s*"(effect[^"]*)"|import\s*\{([^}]*)\}\s*from\s*"(effect[^"]*)"/g
+  for (const [, namespace, from, names, named] of code.matchAll(all)) {
     if (names !== undefined) {
-      lines.push(
-        `export {${names.replace(/(\w+)( as \w+)?/g, (_, name) => `${name} as n${lines.length}_${name}`)}} from "${named}"`
-      )
+      for (const name of names.split(",").map((name) => name.trim())) {
+        imports.push(`import { ${name} as part_${parts.length} } from "${named}"`)
+        parts.push([name, `part_${parts.length}`])
+      }
       continue
     }
-    const used = new Set(
-      Array.from(code.matchAll(new RegExp(`\\b${namespace}\\.(\\w+)`, "g")), ([, member]) => member!)
-    )
-    lines.push(`import * as ${namespace} from "${from}"`)
-    for (const member of used) lines.push(`export const n${lines.length}_${member} = ${namespace}.${member}`)
+    imports.push(`import * as ${namespace} from "${from}"`)
+    const members = Array.from(code.matchAll(new RegExp(`\\b${namespace}\\.(\\w+)`, "g")), ([, member]) => member!)
+    for (const member of new Set(members)) parts.push([member, `${namespace}.${member}`])
   }
-  return lines.join("\n")
+  return { imports, parts }
 }
+
+type Parts = ReturnType<typeof partsOfEffect>
+
+/** Those parts as a library: a bundle that exports each by its name. */
+const asLibrary = ({ imports, parts }: Parts): string => {
+  const taken = new Map<string, number>()
+  const lines = parts.map(([name, expression], index) => {
+    const times = taken.get(name) ?? 0
+    taken.set(name, times + 1)
+    return `const export_${index} = ${expression}\nexport { export_${index} as ${name}${times === 0 ? "" : times} }`
+  })
+  return [...imports, ...lines].join("\n")
+}
+
+/** Those parts in a program that calls none of them by a name. */
+const asProgram = ({ imports, parts }: Parts): string =>
+  [...imports, `globalThis.parts = [${parts.map(([, expression]) => expression).join(", ")}]`].join("\n")
 
 const size: OtherRow = {
   name: "size beyond effect, minified and gzipped",
   unit: "bytes",
   measure: async () => {
-    const parts = partsOfEffect(await bundle(guarding, { external: isEffect, minify: "spaces" }))
-    return new Map([
-      ["breakwater", await gzipped(guarding, isEffect)],
-      ["breakwater, by difference", (await gzipped(guarding)) - (await gzipped(parts))],
-      ["cockatiel", await gzipped(peers.cockatiel)],
-      ["opossum", await gzipped(peers.opossum)],
-      ["mollitia", await gzipped(peers.mollitia)]
-    ])
+    const figures = new Map([["breakwater", await gzipped(guarding, isEffect)]])
+    for (const [name, program] of [
+      ["", guarding],
+      [", with a preset", choosing]
+    ] as const) {
+      const parts = partsOfEffect(await bundle(program, { external: isEffect, minify: "spaces" }))
+      const whole = await gzipped(program)
+      figures.set(`breakwater, by difference${name}`, whole - (await gzipped(asLibrary(parts))))
+      figures.set(`breakwater, by difference, unnamed${name}`, whole - (await gzipped(asProgram(parts))))
+    }
+    for (const [name, program] of Object.entries(peers)) figures.set(name, await gzipped(program))
+    return figures
   }
 }
 

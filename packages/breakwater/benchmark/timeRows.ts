@@ -5,7 +5,8 @@ import {
   Async,
   Preset,
   Presets,
-  Resilience,
+  Registry,
+  type Resilience,
   Resolution,
   Retry,
   Strategy,
@@ -435,7 +436,7 @@ const snapshots: TimeRow = {
       inFiber(
         "breakwater",
         context,
-        Effect.flatMap(Resilience, (service) => service.operations)
+        Effect.flatMap(Registry, (service) => service.operations)
       ),
       inFiber(
         "effect",

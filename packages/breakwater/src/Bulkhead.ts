@@ -63,7 +63,7 @@ import type { Entry } from "./internal/deadlineList.ts"
 import * as fairQueue from "./internal/fairQueue.ts"
 import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
-import type * as Policy from "./Policy.ts"
+import * as Policy from "./Policy.ts"
 import * as Priority from "./Priority.ts"
 import { BulkheadFull, reject, type ResilienceError } from "./ResilienceError.ts"
 import * as Settings_ from "./Settings.ts"
@@ -102,6 +102,11 @@ export class Settings extends Schema.Class<Settings>("breakwater/Bulkhead/Settin
   /** Whether each key has places of its own. Default `false`: keys share them, as tenants. */
   perKey: Schema.Boolean.pipe(Settings_.withDefault(false))
 }) {
+  /** @internal */
+  placeUnsafe(known: Policy.Placed | undefined, services: Policy.Services, isOwn: boolean): Policy.Placed {
+    return Policy.place(this, known, services, isOwn)
+  }
+
   /** Starts the policy for an operation. */
   startUnsafe(services: Policy.Services): Policy.Running<Settings, Snapshot> {
     return new Bulkheads(settings(this), services)
@@ -219,6 +224,7 @@ const tune = (settings: Settings): Tuning => ({
 
 /** The places of an operation, or of one key. */
 class Gate {
+  touched = false
   readonly key: string | undefined
   private readonly shared: Shared
   private readonly state = machine.make()

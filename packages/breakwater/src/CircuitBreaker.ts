@@ -19,9 +19,9 @@
  *   `CircuitHalfOpen`, whose `because` is `"slow_start"`. One failure in that
  *   time opens the circuit again.
  * - `trip` opens a circuit as if it had failed; it probes after its open time.
- * - An operator lays overrides over these states, one of each mode at most.
- *   Each has a reason and ends by itself, by `release` or by `close`. The
- *   strongest is in force: `isolated` refuses every call, `disabled` admits
+ * - Operators lay overrides over these states, 16 at most; a new one takes the
+ *   place of the one of its mode and actor. Each has a reason and ends by
+ *   itself, by `release` or by `close`. The strongest is in force: `isolated` refuses every call, `disabled` admits
  *   every call and counts none of them in the circuit, `metrics_only` refuses
  *   nothing while the circuit moves as if it did. The states go on underneath.
  * - One circuit per key, `maxKeys` at most. Circuits that are closed and at
@@ -82,7 +82,7 @@
  *   const up = Effect.void.pipe(breaker.protect())
  *   const down = Effect.fail("down").pipe(breaker.protect(), Effect.exit)
  *   yield* Effect.all([up, down, down, up])
- *   const { state } = yield* Effect.flatMap(breaker.circuit(), (circuit) => circuit.snapshot)
+ *   const { state } = yield* Effect.flatMap(breaker.circuit(), CircuitBreaker.snapshot)
  *   return state
  * })
  *
@@ -107,8 +107,10 @@ import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Errors from "./Classification.ts"
 import { BoundedMap } from "./internal/boundedMap.ts"
-import * as circuit from "./internal/circuit.ts"
+import { consecutiveOf } from "./internal/tripPolicy.ts"
+import type * as circuit from "./internal/circuit.ts"
 import * as machine from "./internal/circuitMachine.ts"
+import * as circuitOverrides from "./internal/circuitOverrides.ts"
 import { Consecutive, isTripPolicy, ofThreshold } from "./Consecutive.ts"
 import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
@@ -122,6 +124,7 @@ import {
   reject,
   type ResilienceError
 } from "./ResilienceError.ts"
+import type { ResilienceEvent } from "./EventSchema.ts"
 import { errorName, ResilienceEvents, type Sink, timestamp } from "./EventSink.ts"
 import * as Settings_ from "./Settings.ts"
 import { settingsFromJson, type Single, type TripPolicy } from "./TripPolicy.ts"
@@ -140,7 +143,7 @@ const AnyTripPolicy = /*#__PURE__*/ Schema.declare((u): u is TripPolicy => isTri
  * @category schemas
  * @since 0.1.0
  */
-export class Settings extends Schema.Class<Settings>("breakwater/CircuitBreaker/Settings")({
+export const Settings = /*#__PURE__*/ Settings_.struct("breakwater/CircuitBreaker/Settings", () => ({
   /** Failures in a row that open the circuit, 1 to 100: the short form of `tripPolicy`, which goes over it. Default 5. */
   failureThreshold: Settings_.count({ minimum: 1, maximum: 100 }).pipe(Settings_.withDefault(5)),
   /** Time the circuit stays open before it probes, 1 ms to 1 day. Default 60 seconds. */
@@ -161,7 +164,13 @@ export class Settings extends Schema.Class<Settings>("breakwater/CircuitBreaker/
   rampUp: Schema.optionalKey(Settings_.duration({ minimum: "1 milli", maximum: "1 day" })),
   /** The longest `retryAfter` of a failure that is heeded as open time, 1 ms to 1 day. Default 1 hour. */
   maxRetryAfter: Schema.optionalKey(Settings_.duration({ minimum: "1 milli", maximum: "1 day" }))
-}) {}
+}))
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Settings = typeof Settings.Type
 
 /**
  * Settings as JSON and configuration write them, with any trip policy.
@@ -195,14 +204,11 @@ export interface SettingsInput {
  * @since 0.1.0
  */
 export const settings = (input: SettingsInput | Settings = {}): Settings => {
-  const checked =
-    input instanceof Settings
-      ? input
-      : Settings_.make(Settings, {
-          settings: "CircuitBreaker",
-          input,
-          durations: ["openDuration", "probeTimeout", "rampUp", "maxRetryAfter"]
-        })
+  const checked = Settings_.make<Settings, SettingsInput>(Settings, {
+    settings: "CircuitBreaker",
+    input,
+    durations: ["openDuration", "probeTimeout", "rampUp", "maxRetryAfter"]
+  })
   if (checked.successThreshold !== undefined && checked.successThreshold > checked.halfOpenMaxCalls) {
     throw new Settings_.InvalidSettings({
       settings: "CircuitBreaker",
@@ -253,6 +259,8 @@ export interface Counters {
   /** Ended after the circuit had moved on, and changed nothing. */
   readonly stale: number
   readonly inFlight: number
+  /** Of the admitted, those that the circuit would have rejected but for an override `metrics_only`. */
+  readonly wouldReject: number
   readonly opened: number
   readonly halfOpened: number
   readonly closed: number
@@ -270,6 +278,8 @@ export interface Snapshot {
   readonly operation: string
   readonly key: string | undefined
   readonly state: State
+  /** What the circuit does by itself, under the overrides: `closed`, `open` or `half_open`. */
+  readonly automatic: circuit.Automatic["_tag"]
   /** Counts the transitions. */
   readonly version: number
   /**
@@ -322,8 +332,7 @@ export interface Facts {
   readonly version: number
   /** As in a snapshot. */
   readonly failureCount: number
-  readonly failureThreshold: number
-  readonly tripPolicy: TripPolicy
+  readonly settings: Settings
   /** Time in this state so far, in milliseconds. */
   readonly since: number
   /** Time until the next probe, in milliseconds: exact while open, an upper bound while half-open. */
@@ -373,8 +382,6 @@ export type CircuitRejection = ResilienceError<CircuitOpen | CircuitHalfOpen | C
  */
 export interface Tuning {
   readonly settings: Settings
-  /** That of the settings, or failures in a row. */
-  readonly tripPolicy: TripPolicy
   /** @internal */
   readonly machine: circuit.Settings
 }
@@ -385,7 +392,8 @@ interface Shared {
   readonly events: Sink
   /** The tuning in force, for reads and commands. */
   readonly tuning: Tuning
-  readonly keeper: KeeperService | undefined
+  /** A circuit has moved, or an operator did something to it. */
+  onMoved(circuit: Circuit): void
 }
 
 /**
@@ -399,6 +407,8 @@ export interface KeeperService {
   readonly recall: (operation: string, key: string | undefined) => circuit.Machine | undefined
   /** A circuit has moved, or an operator did something to it. Must not throw. */
   readonly onMoved: (circuit: Circuit) => void
+  /** Makes the circuits of an operation, as `KeptCircuits`. @internal */
+  readonly start: (options: CircuitsOptions) => Circuits
 }
 
 /**
@@ -419,23 +429,41 @@ export const Keeper = /*#__PURE__*/ Context.Reference<KeeperService | undefined>
  */
 export class Circuit {
   readonly key: string | undefined
-  private readonly shared: Shared
-  private readonly cell: Ref.Ref<circuit.Machine>["ref"]
+  /** Used since room was looked for last. @internal */
+  touched = false
+  // Not private: what reads and steers a circuit are functions, which a program bundles if it names them.
+  /** @internal */
+  readonly shared: Shared
+  /** @internal */
+  readonly cell: Ref.Ref<circuit.Machine>["ref"]
   /** @internal */
   lastFailureTime: number | undefined = undefined
-  private admitted = 0
-  private rejected = 0
-  private succeeded = 0
-  private failed = 0
-  private ignored = 0
-  private interrupted = 0
-  private stale = 0
-  private opened = 0
-  private halfOpened = 0
-  private closed = 0
-  /** When the state in force began, and the milliseconds spent in states before it. */
-  private stateSince: number
-  private spent: Record<State, number> | undefined = undefined
+  /** @internal */
+  admitted = 0
+  /** @internal */
+  rejected = 0
+  /** @internal */
+  succeeded = 0
+  /** @internal */
+  failed = 0
+  /** @internal */
+  ignored = 0
+  /** @internal */
+  interrupted = 0
+  /** @internal */
+  stale = 0
+  /** @internal */
+  wouldReject = 0
+  /** @internal */
+  opened = 0
+  /** @internal */
+  halfOpened = 0
+  /** @internal */
+  closed = 0
+  /** When the state in force began. @internal */
+  stateSince: number
+  /** Milliseconds spent in states before it. @internal */
+  spent: Partial<Record<State, number>> | undefined = undefined
 
   /** @internal */
   constructor(shared: Shared, key: string | undefined, now: number) {
@@ -459,7 +487,8 @@ export class Circuit {
     return this.admitted > 0 || this.rejected > 0 || this.cell.current.version > 0
   }
 
-  private get inFlight(): number {
+  /** @internal */
+  get inFlight(): number {
     return this.admitted - this.succeeded - this.failed - this.ignored - this.interrupted - this.stale
   }
 
@@ -473,26 +502,9 @@ export class Circuit {
     return this.isAtRest(now) || (this.inFlight === 0 && machine.isWaiting(this.cell.current, now) && "last")
   }
 
-  /** What the circuit would have to remember. @internal */
-  get machineUnsafe(): circuit.Machine {
-    return this.cell.current
-  }
-
-  /** Goes on with what is remembered of it, from now on. @internal */
-  recallUnsafe(remembered: circuit.Machine, now: number): void {
-    this.spent = this.timeIn(machine.state(this.cell.current), now)
-    this.stateSince = now
-    this.set(remembered)
-  }
-
-  private set(next: circuit.Machine): void {
-    this.cell.current = next
-  }
-
-  /** Milliseconds in each state, while the one in force is `state`. */
-  private timeIn(state: State, now: number): Record<State, number> {
-    const spent = this.spent ?? nothingSpent
-    return { ...spent, [state]: spent[state] + now - this.stateSince }
+  /** Milliseconds in each state, while the one in force is `state`. @internal */
+  timeIn(state: State, now: number): Partial<Record<State, number>> {
+    return { ...this.spent, [state]: (this.spent?.[state] ?? 0) + now - this.stateSince }
   }
 
   /** Admits a call, or says why not. @internal */
@@ -506,10 +518,11 @@ export class Circuit {
     const { now } = moment
     const draw = machine.isRamping(self) ? moment.draw() : 0
     const [admission, moves, next] = machine.admit(tuning.machine, self, now, draw)
-    this.set(next)
+    this.cell.current = next
     if (moves.length > 0) this.announce(moves, moment.clock)
     if (admission._tag === "Admitted") {
       this.admitted++
+      if (admission.wouldReject) this.wouldReject++
       return admission.token
     }
     this.rejected++
@@ -529,7 +542,7 @@ export class Circuit {
     }
     let outcome: Outcome.Outcome | undefined = Outcome.ignored
     try {
-      outcome = judge(exit, options)
+      outcome = judge(exit, options, moment)
     } finally {
       this.settle(tuning, token, outcome, exit, moment)
     }
@@ -551,115 +564,20 @@ export class Circuit {
     const now = isTimeless ? NaN : isRead ? moment.now : moment.read()
     const retryAfter = tag === "Failure" ? retryAfterOf(outcome) : 0
     const [recorded, moves, next] = machine.record(tuning.machine, self, now, token, tag, retryAfter)
-    this.set(next)
+    this.cell.current = next
     if (recorded === "stale") this.stale++
     else if (outcome === undefined) this.interrupted++
     else if (outcome._tag === "Success") this.succeeded++
     else if (outcome._tag === "Ignored") this.ignored++
     else {
       this.failed++
-      this.lastFailureTime = moment.clock.currentTimeMillisUnsafe()
+      this.lastFailureTime = moment.wallMillis
     }
     if (moves.length > 0) this.announce(moves, moment.clock, exit)
   }
 
-  /** The circuit now. Counts probes that have lapsed. */
-  get snapshot(): Effect.Effect<Snapshot> {
-    return Effect.map(Clock.Clock, (clock) => this.snapshotUnsafe(clock))
-  }
-
-  /** The state in a snapshot, without the rest. @internal */
-  stateUnsafe(clock: Clock.Clock, now: number): State {
-    return machine.state(this.advance(clock, now))
-  }
-
-  private advance(clock: Clock.Clock, now: number): circuit.Machine {
-    const [moves, current] = machine.advance(this.shared.tuning.machine, this.cell.current, now)
-    this.set(current)
-    if (moves.length > 0) this.announce(moves, clock)
-    return current
-  }
-
   /** @internal */
-  snapshotUnsafe(clock: Clock.Clock): Snapshot {
-    const now = Monotonic.now(clock)
-    const current = this.advance(clock, now)
-    const { automatic, overrides = [] } = current
-    const { settings } = this.shared.tuning
-    return {
-      name: this.name,
-      operation: this.shared.operation,
-      key: this.key,
-      state: machine.state(current),
-      version: current.version,
-      failureCount: machine.failures(current, now),
-      window: automatic._tag === "closed" ? figuresOf(this.shared.tuning, automatic.window, now) : [],
-      settings,
-      counters: {
-        admitted: this.admitted,
-        rejected: this.rejected,
-        succeeded: this.succeeded,
-        failed: this.failed,
-        ignored: this.ignored,
-        interrupted: this.interrupted,
-        stale: this.stale,
-        inFlight: this.inFlight,
-        opened: this.opened,
-        halfOpened: this.halfOpened,
-        closed: this.closed
-      },
-      timeIn: Record.map(this.timeIn(machine.state(current), now), (millis) => Duration.millis(millis)),
-      retryAfter:
-        automatic._tag === "closed" ? Option.none() : Option.some(wholeMillis(machine.untilProbe(current, now))),
-      lastFailureTime: Option.fromUndefinedOr(this.lastFailureTime),
-      overrides: overrides.map(({ actor, mode, reason, until }) => ({
-        mode,
-        reason,
-        actor,
-        expiresIn: until === Infinity ? Option.none() : Option.some(wholeMillis(until - now))
-      }))
-    }
-  }
-
-  /** @internal */
-  factsUnsafe({ now }: Moment.Moment): Facts {
-    const self = this.cell.current
-    return {
-      state: machine.state(self),
-      version: self.version,
-      failureCount: machine.failures(self, now),
-      failureThreshold: this.shared.tuning.settings.failureThreshold,
-      tripPolicy: this.shared.tuning.tripPolicy,
-      since: now - self.automatic.since,
-      untilProbe: machine.untilProbe(self, now),
-      isolatedBecause: machine.state(self) === "isolated" ? self.overrides?.[0].reason : undefined
-    }
-  }
-
-  /** Counts from 0 again. Attempts that run stay counted. @internal */
-  resetCountersUnsafe(): void {
-    this.admitted = this.inFlight
-    this.rejected = 0
-    this.succeeded = 0
-    this.failed = 0
-    this.ignored = 0
-    this.interrupted = 0
-    this.stale = 0
-    this.opened = 0
-    this.halfOpened = 0
-    this.closed = 0
-  }
-
-  /** Does what an operator asks for. @internal */
-  commandUnsafe(step: Command, clock: Clock.Clock): void {
-    const now = Monotonic.now(clock)
-    const [, moves, next] = step(this.shared.tuning.machine, this.cell.current, now)
-    this.set(next)
-    this.announce(moves, clock)
-    if (moves.length === 0) this.shared.keeper?.onMoved(this)
-  }
-
-  private announce(moves: ReadonlyArray<circuit.Move>, clock: Clock.Clock, exit?: Exit.Exit<unknown, unknown>): void {
+  announce(moves: ReadonlyArray<circuit.Move>, clock: Clock.Clock, exit?: Exit.Exit<unknown, unknown>): void {
     for (const move of moves) {
       if (move._tag !== "ProbeLapsed") {
         this.spent = this.timeIn(move.from, move.at)
@@ -670,56 +588,151 @@ export class Circuit {
       else if (move._tag === "Closed") this.closed++
       if (this.shared.events.isActive()) this.publish(move, clock, exit)
     }
-    if (moves.length > 0) this.shared.keeper?.onMoved(this)
+    if (moves.length > 0) this.shared.onMoved(this)
   }
 
   private publish(move: circuit.Move, clock: Clock.Clock, exit: Exit.Exit<unknown, unknown> | undefined): void {
-    const { publishUnsafe } = this.shared.events
-    const { from, version } = move
-    const common = { operation: this.shared.operation, key: this.key, at: timestamp(clock), version, from }
-    switch (move._tag) {
-      case "Opened":
-        return publishUnsafe({
-          _tag: "CircuitOpened",
-          ...common,
-          because: move.because,
-          failures: move.failures,
-          error: exit === undefined || Exit.isSuccess(exit) ? undefined : errorName(Cause.squash(exit.cause)),
-          openFor: Duration.millis(move.openMillis)
-        })
-      case "HalfOpened":
-        return publishUnsafe({ _tag: "CircuitHalfOpened", ...common })
-      case "Closed":
-        return publishUnsafe({ _tag: "CircuitClosed", ...common, because: move.because })
-      case "Overridden": {
-        const { actor, mode, reason, until } = move.override
-        return publishUnsafe({
-          _tag: "CircuitOverridden",
-          ...common,
-          mode,
-          reason,
-          actor,
-          expiresIn: until === Infinity ? undefined : Duration.millis(until - move.at)
-        })
-      }
-      case "OverrideEnded":
-        return publishUnsafe({ _tag: "CircuitOverrideEnded", ...common, mode: move.mode, to: move.to })
-      case "ProbeLapsed":
-        return publishUnsafe({ _tag: "ProbeLapsed", ...common, overdue: Duration.millis(move.overdueMillis) })
-    }
+    // The facts of a move are those of its event, but for times: they are numbers in it.
+    const { _tag, at, openMillis, overdueMillis, until, ...facts } = move as circuit.Move & Partial<Times>
+    this.shared.events.publishUnsafe({
+      ...facts,
+      ...(openMillis !== undefined && {
+        openFor: Duration.millis(openMillis),
+        error: exit !== undefined && Exit.isFailure(exit) ? errorName(Cause.squash(exit.cause)) : undefined
+      }),
+      ...(overdueMillis !== undefined && { overdue: Duration.millis(overdueMillis) }),
+      ...(until !== undefined && { expiresIn: until === Infinity ? undefined : Duration.millis(until - at) }),
+      _tag: _tag === "ProbeLapsed" ? _tag : `Circuit${_tag}`,
+      operation: this.operation,
+      key: this.key,
+      at: timestamp(clock)
+    } as unknown as ResilienceEvent)
   }
+}
+
+interface Times {
+  readonly openMillis: number
+  readonly overdueMillis: number
+  readonly until: number
+}
+
+/**
+ * A circuit now. Counts probes that have lapsed.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const snapshot = (self: Circuit): Effect.Effect<Snapshot> =>
+  Effect.map(Clock.Clock, (clock) => snapshotUnsafe(self, clock))
+
+/** @internal */
+export const snapshotUnsafe = (self: Circuit, clock: Clock.Clock): Snapshot => {
+  const now = Monotonic.now(clock)
+  const current = advance(self, clock, now)
+  const { automatic, overrides } = current
+  const { settings } = self.shared.tuning
+  return {
+    name: self.name,
+    operation: self.operation,
+    key: self.key,
+    state: machine.state(current),
+    automatic: automatic._tag,
+    version: current.version,
+    failureCount: machine.failures(current, now),
+    window: automatic._tag === "closed" ? figuresOf(self.shared.tuning, automatic.window, now) : [],
+    settings,
+    counters: {
+      admitted: self.admitted,
+      rejected: self.rejected,
+      succeeded: self.succeeded,
+      failed: self.failed,
+      ignored: self.ignored,
+      interrupted: self.interrupted,
+      stale: self.stale,
+      inFlight: self.inFlight,
+      wouldReject: self.wouldReject,
+      opened: self.opened,
+      halfOpened: self.halfOpened,
+      closed: self.closed
+    },
+    timeIn: Record.map({ ...nothingSpent, ...self.timeIn(machine.state(current), now) }, (millis) =>
+      Duration.millis(millis)
+    ),
+    retryAfter:
+      automatic._tag === "closed" ? Option.none() : Option.some(wholeMillis(machine.untilProbe(current, now))),
+    lastFailureTime: Option.fromUndefinedOr(self.lastFailureTime),
+    overrides: (overrides?.list ?? []).map(({ actor, mode, reason, until }) => ({
+      mode,
+      reason,
+      actor,
+      expiresIn: until === Infinity ? Option.none() : Option.some(wholeMillis(until - now))
+    }))
+  }
+}
+
+/** The state in a snapshot, without the rest. @internal */
+export const stateUnsafe = (self: Circuit, clock: Clock.Clock, now: number): State =>
+  machine.state(advance(self, clock, now))
+
+const advance = (self: Circuit, clock: Clock.Clock, now: number): circuit.Machine => {
+  const [moves, current] = machine.advance(self.shared.tuning.machine, self.cell.current, now)
+  self.cell.current = current
+  self.announce(moves, clock)
+  return current
+}
+
+/** What a circuit decides by. @internal */
+export const factsUnsafe = ({ cell, shared }: Circuit, { now }: Moment.Moment): Facts => {
+  const self = cell.current
+  const state = machine.state(self)
+  return {
+    state,
+    version: self.version,
+    failureCount: machine.failures(self, now),
+    settings: shared.tuning.settings,
+    since: now - self.automatic.since,
+    untilProbe: machine.untilProbe(self, now),
+    isolatedBecause: state === "isolated" ? self.overrides?.list[0].reason : undefined
+  }
+}
+
+/** Counts from 0 again. Attempts that run stay counted. @internal */
+export const resetCountersUnsafe = (self: Circuit): void => {
+  self.admitted = self.inFlight
+  self.rejected = 0
+  self.succeeded = 0
+  self.failed = 0
+  self.ignored = 0
+  self.interrupted = 0
+  self.stale = 0
+  self.wouldReject = 0
+  self.opened = 0
+  self.halfOpened = 0
+  self.closed = 0
+}
+
+/** Goes on with what is remembered of a circuit, from now on. @internal */
+export const recallUnsafe = (self: Circuit, remembered: circuit.Machine, now: number): void => {
+  self.spent = self.timeIn(machine.state(self.cell.current), now)
+  self.stateSince = now
+  self.cell.current = remembered
 }
 
 type Command = (settings: circuit.Settings, self: circuit.Machine, now: number) => circuit.Step<void>
 
-// Functions over a circuit, not its methods: a program bundles those that it names.
 const command = (self: Circuit, step: Command): Effect.Effect<void> =>
-  Effect.map(Clock.Clock, (clock) => self.commandUnsafe(step, clock))
+  Effect.map(Clock.Clock, (clock) => {
+    const [, moves, next] = step(self.shared.tuning.machine, self.cell.current, Monotonic.now(clock))
+    self.cell.current = next
+    self.announce(moves, clock)
+    // What changes without a move is to be remembered too.
+    if (moves.length === 0) self.shared.onMoved(self)
+  })
 
 const override = (self: Circuit, mode: Mode, { actor, expiresIn, reason }: OverrideOptions): Effect.Effect<void> => {
   const millis = millisOf("expiresIn", expiresIn, "30 days") ?? Infinity
   return command(self, (settings, circuit, now) =>
-    machine.override(settings, circuit, now, { mode, reason, actor, until: now + millis })
+    circuitOverrides.override(settings, circuit, now, { mode, reason, actor, until: now + millis })
   )
 }
 
@@ -764,13 +777,18 @@ export const metricsOnly = (self: Circuit, options: OverrideOptions): Effect.Eff
   override(self, "metrics_only", options)
 
 /**
- * Ends an override before its time; what the circuit does by itself goes on.
+ * Ends the overrides of a mode before their time: those of an actor, or all.
+ * What the circuit does by itself goes on.
  *
  * @category commands
  * @since 0.1.0
  */
-export const release = (self: Circuit, mode: Mode): Effect.Effect<void> =>
-  command(self, (settings, circuit, now) => machine.release(settings, circuit, now, mode))
+export const release = (
+  self: Circuit,
+  mode: Mode,
+  { actor }: { readonly actor?: string | undefined } = {}
+): Effect.Effect<void> =>
+  command(self, (settings, circuit, now) => circuitOverrides.release(settings, circuit, now, mode, actor))
 
 /**
  * Opens a circuit, or opens it anew. It probes after the open time, as always.
@@ -821,12 +839,22 @@ const retryAfterOf = (outcome: Outcome.Outcome | undefined): number =>
 
 const isConsecutive = ({ machine }: Tuning): boolean => machine.tripPolicy._tag === "Consecutive"
 
+/**
+ * When a circuit of these settings opens.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const tripPolicyOf = ({ failureThreshold, tripPolicy }: Settings): TripPolicy =>
+  tripPolicy ?? ofThreshold(failureThreshold)
+
 const figuresOf = (
-  { machine, tripPolicy }: Tuning,
+  { machine, settings }: Tuning,
   window: Parameters<circuit.Settings["tripPolicy"]["figures"]>[0],
   now: number
 ): ReadonlyArray<Figures> => {
   const figures = machine.tripPolicy.figures(window, now)
+  const tripPolicy = tripPolicyOf(settings)
   const policies = tripPolicy._tag === "AnyOf" ? tripPolicy.policies : [tripPolicy]
   return policies.map((policy, i) => ({ policy, ...figures[i]! }))
 }
@@ -951,7 +979,7 @@ export class Circuits {
     this.current = options.tuning
     this.events = options.events
     this.maxKeys = options.maxKeys ?? 10_000
-    this.unkeyed = new Circuit(this, undefined, options.now)
+    this.unkeyed = this.make(undefined, options.now)
   }
 
   /** The tuning in force, for reads and commands. */
@@ -964,17 +992,13 @@ export class Circuits {
     this.current = tuning
   }
 
-  /** Who remembers the circuits. */
-  get keeper(): KeeperService | undefined {
-    return undefined
+  /** A circuit that is new. */
+  protected make(key: string | undefined, now: number): Circuit {
+    return new Circuit(this, key, now)
   }
 
-  /** Lets a new circuit begin with what is remembered of it. */
-  protected recall(circuit: Circuit, now: number): Circuit {
-    const remembered = this.keeper?.recall(this.operation, circuit.key)
-    if (remembered !== undefined) circuit.recallUnsafe(remembered, now)
-    return circuit
-  }
+  /** Nobody keeps them. @internal */
+  onMoved(_circuit: Circuit): void {}
 
   /** The circuit of a key, made if it is new. @internal */
   ofUnsafe(key: string | undefined, moment: Moment.Moment): Circuit {
@@ -982,10 +1006,10 @@ export class Circuits {
     this.keyed ??= new BoundedMap(this.maxKeys, (circuit, now) => circuit.mayForget(now))
     const known = this.keyed.get(key)
     if (known !== undefined) return known
-    const added = this.recall(new Circuit(this, key, moment.now), moment.now)
+    const added = this.make(key, moment.now)
     if (this.keyed.add(key, added, moment.now)) return added
     // Full of circuits that must stay: what is left over is protected together.
-    this.overflow ??= this.recall(new Circuit(this, overflowKey, moment.now), moment.now)
+    this.overflow ??= this.make(overflowKey, moment.now)
     return this.overflow
   }
 
@@ -1053,7 +1077,8 @@ export class Circuits {
 /** `undefined`: interrupted. */
 const judge = <A>(
   exit: Exit.Exit<A, unknown>,
-  { classify, rules = [] }: ProtectOptions<A, unknown>
+  { classify, rules = [] }: ProtectOptions<A, unknown>,
+  moment: Moment.Moment
 ): Outcome.Outcome | undefined => {
   if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return undefined
   if (classify !== undefined) return classify(exit)
@@ -1063,14 +1088,19 @@ const judge = <A>(
   // No rule counts a refusal of ours: the dependency has not seen the call.
   return Option.isNone(error) || isRefusal(error.value)
     ? Outcome.ignored
-    : Errors.toOutcome(Errors.classify(error.value, [...rules, ...(Fiber.getCurrent()?.getRef(Errors.Rules) ?? [])]))
+    : Errors.toOutcome(
+        Errors.classify(error.value, [...rules, ...(Fiber.getCurrent()?.getRef(Errors.Rules) ?? [])], {
+          now: moment.wallMillis
+        })
+      )
 }
 
 const overflowKey = "(overflow)"
 
 const isToken = (admission: circuit.Token | ResilienceError): admission is circuit.Token => "generation" in admission
 
-interface CircuitsOptions {
+/** @internal */
+export interface CircuitsOptions {
   readonly operation: string
   readonly tuning: Tuning
   readonly events: Sink
@@ -1078,81 +1108,84 @@ interface CircuitsOptions {
   readonly now: number
 }
 
-/** A class of its own, so that circuits which nobody keeps carry nothing for it. */
-class KeptCircuits extends Circuits {
-  private readonly keptBy: KeeperService
+/** Circuits that somebody keeps. A class of its own, so that the others carry nothing for it. @internal */
+export class KeptCircuits extends Circuits {
+  private readonly keeper: KeeperService
 
   constructor(options: CircuitsOptions, keeper: KeeperService) {
     super(options)
-    this.keptBy = keeper
+    this.keeper = keeper
     this.recall(this.findUnsafe(undefined)!, options.now)
   }
 
-  override get keeper(): KeeperService {
-    return this.keptBy
+  protected override make(key: string | undefined, now: number): Circuit {
+    const made = super.make(key, now)
+    // The one without a key is made before the keeper is known.
+    return key === undefined ? made : this.recall(made, now)
+  }
+
+  override onMoved(circuit: Circuit): void {
+    this.keeper.onMoved(circuit)
+  }
+
+  private recall(circuit: Circuit, now: number): Circuit {
+    const remembered = this.keeper.recall(this.operation, circuit.key)
+    if (remembered !== undefined) recallUnsafe(circuit, remembered, now)
+    return circuit
   }
 }
 
 /** The circuits of an operation. @internal */
 export const makeCircuits = (options: CircuitsOptions, keeper: KeeperService | undefined): Circuits =>
-  keeper === undefined ? new Circuits(options) : new KeptCircuits(options, keeper)
+  keeper === undefined ? new Circuits(options) : keeper.start(options)
 
 /**
- * Prepares checked settings.
+ * Prepares checked settings. `openTimes` are those of `openTimesOf`.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const tune = (settings: Settings, openSchedule?: Schedule.Schedule<unknown, number>): Tuning => {
-  const tripPolicy = settings.tripPolicy ?? ofThreshold(settings.failureThreshold)
+export const tune = (settings: Settings, openTimes?: OpenTimes): Tuning => {
+  const { failureThreshold, halfOpenMaxCalls, maxRetryAfter, openDuration, probeTimeout, rampUp } = settings
+  const { successThreshold = halfOpenMaxCalls, tripPolicy } = settings
   return {
     settings,
-    tripPolicy,
     machine: {
-      tripPolicy: tripPolicy.compile(),
-      openMillis: openMillisOf(settings.openDuration, openSchedule),
-      probes: settings.halfOpenMaxCalls,
-      successThreshold: settings.successThreshold ?? settings.halfOpenMaxCalls,
-      probeMillis: settings.probeTimeout === undefined ? undefined : Duration.toMillis(settings.probeTimeout),
-      more: moreOf(settings)
+      tripPolicy: tripPolicy === undefined ? consecutiveOf(failureThreshold) : tripPolicy.compile(),
+      openMillis: openTimes ?? Duration.toMillis(openDuration),
+      probes: halfOpenMaxCalls,
+      successThreshold,
+      probeMillis: millisOr(probeTimeout, undefined),
+      maxRetryAfterMillis: millisOr(maxRetryAfter, 3_600_000),
+      rampMillis: millisOr(rampUp, 0)
     }
   }
 }
 
-const moreOf = ({ maxRetryAfter, rampUp }: Settings): circuit.More =>
-  maxRetryAfter === undefined && rampUp === undefined
-    ? circuit.plain
-    : {
-        maxRetryAfterMillis:
-          maxRetryAfter === undefined ? circuit.plain.maxRetryAfterMillis : Duration.toMillis(maxRetryAfter),
-        rampMillis: rampUp === undefined ? 0 : Duration.toMillis(rampUp)
-      }
+const millisOr = <A>(duration: Duration.Duration | undefined, otherwise: A): number | A =>
+  duration === undefined ? otherwise : Duration.toMillis(duration)
+
+/**
+ * Open times in milliseconds, by the number of openings in a row.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type OpenTimes = (opening: number) => number
 
 /** Steps of a schedule that are told apart; later openings last as long as the last of them. */
 const maxSteps = 64
 
-// Many circuits stay open for the same time: one function does for all of them.
-const always = new BoundedMap<number, () => number>(64, () => true)
-
-const alwaysMillis = (millis: number): (() => number) => {
-  const known = always.get(millis)
-  if (known !== undefined) return known
-  const made = () => millis
-  always.add(millis, made, 0)
-  return made
-}
-
 /**
  * The open time of the n-th opening in a row. A schedule is stepped through as
  * if each open time had passed, so that `Schedule.upTo` measures time spent
- * open. What it draws by chance is drawn once for each n.
+ * open. What it draws by chance is drawn once for each n. A schedule that ends
+ * at once means `otherwise`.
+ *
+ * @category constructors
+ * @since 0.1.0
  */
-const openMillisOf = (
-  openDuration: Duration.Duration,
-  schedule: Schedule.Schedule<unknown, number> | undefined
-): ((opening: number) => number) => {
-  const fixed = Duration.toMillis(openDuration)
-  if (schedule === undefined) return alwaysMillis(fixed)
+export const openTimesOf = (schedule: Schedule.Schedule<unknown, number>, otherwise: Duration.Duration): OpenTimes => {
   const step = Effect.runSync(Schedule.toStep(schedule))
   const steps: Array<number> = []
   let now = 0
@@ -1163,7 +1196,7 @@ const openMillisOf = (
     steps.push(millis)
     now += millis
   }
-  return (opening) => steps[Math.min(opening, steps.length) - 1] ?? fixed
+  return (opening) => steps[Math.min(opening, steps.length) - 1] ?? Duration.toMillis(otherwise)
 }
 
 const maxOpenMillis = /*#__PURE__*/ Duration.toMillis("1 day")
@@ -1176,7 +1209,9 @@ const maxOpenMillis = /*#__PURE__*/ Duration.toMillis("1 day")
  */
 export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Service"]> => {
   const { maxKeys, openSchedule, operation, rules } = options
-  const tuning = tune(settings(options.settings), openSchedule)
+  const checked = settings(options.settings)
+  const openTimes = openSchedule === undefined ? undefined : openTimesOf(openSchedule, checked.openDuration)
+  const tuning = tune(checked, openTimes)
   Settings_.checkMaxKeys("CircuitBreaker", maxKeys)
   return Effect.withFiber((fiber) => {
     const clock = fiber.getRef(Clock.Clock)

@@ -18,28 +18,13 @@ import * as Outcome from "./Outcome.ts"
 import * as ResilienceError from "./ResilienceError.ts"
 
 /**
- * Marks the errors of our own: other libraries have the same tags.
+ * Marks the errors of our own, whose tags other libraries have too. Its value is
+ * the `Kind` of the error.
  *
  * @category type IDs
  * @since 0.1.0
  */
 export const TypeId = "~breakwater/Errors"
-
-/** The tags of our own errors. */
-type Tag =
-  | "ApplicationError"
-  | "ValidationError"
-  | "AuthenticationError"
-  | "AuthorizationError"
-  | "ConfigurationError"
-  | "BusinessLogicError"
-  | "RequestTooLargeError"
-  | "InfrastructureError"
-  | "AIServiceError"
-  | "TransientAIError"
-  | "RateLimitError"
-  | "ServiceUnavailableError"
-  | "PermanentAIError"
 
 /**
  * What a failure says about the next attempt. `transient`: it may succeed.
@@ -77,45 +62,6 @@ export interface Classification {
  */
 export type Rule = (error: unknown) => Classification | Kind | undefined
 
-/**
- * The facts about one class of error.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Row {
-  readonly kind: Kind
-  readonly retried: boolean
-  readonly counted: boolean
-  /** The HTTP status of a response that reports the error. */
-  readonly status: number
-}
-
-/**
- * The facts about our errors, by tag. `ResilienceError` has those of a refused
- * call; a `TimeoutExceeded` inside it is counted, and retried if its scope was
- * one attempt.
- *
- * @category table
- * @since 0.1.0
- */
-export const table: { readonly [T in Tag | "ResilienceError"]: Row } = {
-  ApplicationError: { kind: "permanent", retried: false, counted: false, status: 400 },
-  ValidationError: { kind: "permanent", retried: false, counted: false, status: 400 },
-  AuthenticationError: { kind: "permanent", retried: false, counted: false, status: 401 },
-  AuthorizationError: { kind: "permanent", retried: false, counted: false, status: 403 },
-  ConfigurationError: { kind: "permanent", retried: false, counted: false, status: 500 },
-  BusinessLogicError: { kind: "permanent", retried: false, counted: false, status: 422 },
-  RequestTooLargeError: { kind: "permanent", retried: false, counted: false, status: 413 },
-  InfrastructureError: { kind: "transient", retried: true, counted: true, status: 500 },
-  AIServiceError: { kind: "transient", retried: true, counted: true, status: 502 },
-  TransientAIError: { kind: "transient", retried: true, counted: true, status: 503 },
-  RateLimitError: { kind: "rate_limited", retried: true, counted: true, status: 429 },
-  ServiceUnavailableError: { kind: "unavailable", retried: true, counted: true, status: 503 },
-  PermanentAIError: { kind: "permanent", retried: false, counted: false, status: 502 },
-  ResilienceError: { kind: "unavailable", retried: false, counted: false, status: 503 }
-}
-
 type Verdict = Classification | Kind
 type Rows<A> = Readonly<Record<string, A>>
 
@@ -124,6 +70,7 @@ const unusable: Classification = { kind: "transient", retried: true, counted: fa
 
 // Effect's errors by their tag and the tag of their reason. The reasons of
 // `AiError` that are not listed say `isRetryable`, and all of `SqlError`'s do.
+// The row without a name is for all others.
 const reasons: Rows<Rows<Verdict>> = {
   AiError: {
     RateLimitError: "rate_limited",
@@ -144,12 +91,7 @@ const reasons: Rows<Rows<Verdict>> = {
     EmptyBodyError: "permanent"
   },
   PlatformError: {
-    TimedOut: "transient",
-    Busy: "transient",
-    WouldBlock: "transient",
-    UnexpectedEof: "transient",
-    WriteZero: "transient",
-    Unknown: "transient",
+    "": "transient",
     NotFound: "permanent",
     PermissionDenied: "permanent",
     AlreadyExists: "permanent",
@@ -181,27 +123,14 @@ const names: Rows<Kind> = {
   TimeoutError: "transient"
 }
 
-const coded = (kind: Kind, words: string) => words.split(/\s+/).map((code) => [code, kind] as const)
+// Codes of Node, undici, axios and OpenSSL, by what they have in common.
+const transientCode =
+  /^E(?:CONN|NET|HOST|ADDR|AI_|PIPE$|AGAIN$|BUSY$|NOTFOUND$|NOBUFS$|[MN]FILE$)|TIMED?OUT$|_SOCKET$|^ERR_NETWORK$|PREMATURE_CLOSE$/
+const permanentCode =
+  /^(?:E(?:NOENT|ACCES|PERM|INVAL|EXIST|NOTDIR|ISDIR)|ABORT_ERR|ERR_CANCELED|UND_ERR_ABORTED|ERR_INVALID_URL)$|^(?:CERT_|ERR_TLS_)|_CERT(?:_|$)|_LEAF_SIGNATURE$/
 
-// Codes of Node, undici and axios. A row that ends in `_` covers what begins with it.
-const codes: ReadonlyMap<unknown, Kind> = new Map([
-  ...coded(
-    "transient",
-    `ECONNREFUSED ECONNRESET ECONNABORTED ETIMEDOUT ESOCKETTIMEDOUT EPIPE EAI_AGAIN ENOTFOUND ENETDOWN ENETUNREACH
-    ENETRESET EHOSTDOWN EHOSTUNREACH EADDRNOTAVAIL EBUSY EAGAIN EMFILE ENFILE ENOBUFS ERR_NETWORK
-    ERR_SOCKET_CONNECTION_TIMEOUT ERR_STREAM_PREMATURE_CLOSE ERR_TLS_HANDSHAKE_TIMEOUT UND_ERR_CONNECT_TIMEOUT
-    UND_ERR_HEADERS_TIMEOUT UND_ERR_BODY_TIMEOUT UND_ERR_SOCKET`
-  ),
-  ...coded(
-    "permanent",
-    `ENOENT EACCES EPERM EINVAL EEXIST ENOTDIR EISDIR ABORT_ERR ERR_CANCELED UND_ERR_ABORTED ERR_INVALID_URL CERT_
-    ERR_TLS_ DEPTH_ZERO_SELF_SIGNED_CERT SELF_SIGNED_CERT_IN_CHAIN UNABLE_TO_GET_ISSUER_CERT
-    UNABLE_TO_GET_ISSUER_CERT_LOCALLY UNABLE_TO_VERIFY_LEAF_SIGNATURE`
-  )
-])
-
-// A failure may be anything: a getter that throws, a revoked Proxy.
-const attempt = <A>(f: () => A): A | undefined => {
+/** A failure may be anything: a getter that throws, a revoked Proxy. @internal */
+export const attempt = <A>(f: () => A): A | undefined => {
   try {
     return f()
   } catch {
@@ -209,10 +138,12 @@ const attempt = <A>(f: () => A): A | undefined => {
   }
 }
 
-const read = (u: unknown, key: string): unknown =>
+/** @internal */
+export const read = (u: unknown, key: string): unknown =>
   Predicate.isObjectKeyword(u) ? attempt(() => (u as Readonly<Record<string, unknown>>)[key]) : undefined
 
-const tagOf = (u: unknown): string => {
+/** @internal */
+export const tagOf = (u: unknown): string => {
   const tag = read(u, "_tag")
   return typeof tag === "string" ? tag : ""
 }
@@ -222,14 +153,6 @@ const lookup = <A>(rows: Rows<A> | undefined, key: unknown): A | undefined =>
   rows !== undefined && (typeof key === "string" || typeof key === "number") && Object.hasOwn(rows, key)
     ? rows[key]
     : undefined
-
-const rowOf = (error: unknown): Row | undefined => {
-  const row = lookup(table, tagOf(error))
-  return row !== undefined &&
-    attempt(() => Predicate.hasProperty(error, TypeId) || ResilienceError.isResilienceError(error))
-    ? row
-    : undefined
-}
 
 const statusIn = (u: unknown): number | undefined => {
   const status = read(u, "status") ?? read(u, "statusCode")
@@ -302,7 +225,13 @@ const fromStatus = (error: unknown): Kind | undefined => {
 }
 
 const fromCode = (code: unknown): Kind | undefined =>
-  codes.get(code) ?? (typeof code === "string" ? codes.get(/^(?:CERT_|ERR_TLS_)/.exec(code)?.[0]) : undefined)
+  typeof code !== "string"
+    ? undefined
+    : transientCode.test(code)
+      ? "transient"
+      : permanentCode.test(code)
+        ? "permanent"
+        : undefined
 
 // What is known about this very value, without its cause.
 const judge = (error: unknown, now: number | undefined): Classification | undefined => {
@@ -312,18 +241,20 @@ const judge = (error: unknown, now: number | undefined): Classification | undefi
   const isRetryable = [read(error, "isRetryable"), read(reason, "isRetryable")].find(Predicate.isBoolean)
   const limited = tag.includes("RateLimit") || reasonTag.includes("RateLimit")
 
-  const row = rowOf(error)
-  if (row === table.ResilienceError) {
+  if (attempt(() => ResilienceError.isResilienceError(error))) {
     const timeout = reasonTag === "TimeoutExceeded"
-    const kind = timeout ? "transient" : limited ? "rate_limited" : row.kind
+    const kind = timeout ? "transient" : limited ? "rate_limited" : "unavailable"
     return classification(kind, isRetryable === true, timeout, retryAfter)
   }
-  if (row !== undefined) return classification(row.kind, row.retried, row.counted, retryAfter)
+  const own = read(error, TypeId)
+  if (own !== undefined) return settle(own as Kind, retryAfter)
 
+  const rows = lookup(reasons, tag)
   const verdict =
     // `AiError` has already read its response.
     (tag === "AiError" ? undefined : fromStatus(error)) ??
-    lookup(lookup(reasons, tag), reasonTag) ??
+    lookup(rows, reasonTag) ??
+    rows?.[""] ??
     lookup(names, read(error, "name")) ??
     lookup(names, tag) ??
     fromCode(read(error, "code")) ??
@@ -377,20 +308,6 @@ export const classify = (
  */
 export const toOutcome = ({ counted, retryAfter }: Classification): Outcome.Outcome =>
   counted ? (retryAfter === undefined ? Outcome.failure : Outcome.failureAfter(retryAfter)) : Outcome.ignored
-
-/**
- * The HTTP status of a response that reports the failure: 500 for anything but
- * our own errors. A call that a rate limit refused is 429, all other rejections
- * are 503.
- *
- * @category accessors
- * @since 0.1.0
- */
-export const statusOf = (error: unknown): number => {
-  const row = rowOf(error) ?? table.InfrastructureError
-  const isLimited = row === table.ResilienceError && tagOf(read(error, "reason")) === "RateLimitExceeded"
-  return (isLimited ? table.RateLimitError : row).status
-}
 
 /**
  * The rules in force, first one first.

@@ -207,7 +207,12 @@ export class Flights {
  */
 export interface By {
   readonly key: string
-  readonly startUnsafe: () => Flights
+  /** Shares a run among the calls of an operation. @internal */
+  readonly runUnsafe: <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    operation: { flights: Flights | undefined },
+    tenant: string | undefined
+  ) => Effect.Effect<A, E, R>
 }
 
 /**
@@ -220,7 +225,15 @@ export interface By {
  */
 export const by = (key: string, input: SettingsInput | Settings = {}): By => {
   const checked = settings(input)
-  return { key, startUnsafe: () => new Flights(checked) }
+  return {
+    key,
+    // What one tenant may see is not for another: no key of one can be read as a key of another.
+    runUnsafe: (self, operation, tenant) =>
+      (operation.flights ??= new Flights(checked)).run(
+        self,
+        `${tenant === undefined ? "" : tenant.length}:${tenant ?? ""}${key}`
+      )
+  }
 }
 
 // The effects under one key are of one kind, which the compiler cannot see.

@@ -26,12 +26,11 @@ export class Consecutive extends Schema.Class<Consecutive>("breakwater/CircuitBr
 }) {
   /** @internal */
   compile(): machine.TripPolicy {
-    return (compiled[this.failures] ??= machine.consecutive(this.failures))
+    return machine.consecutiveOf(this.failures)
   }
 }
 
-// Many circuits open after as many failures: 100 of each at most do for all of them.
-const compiled: Array<machine.TripPolicy | undefined> = []
+// Many circuits open after as many failures: 100 policies at most do for all of them.
 const stated: Array<Consecutive | undefined> = []
 
 /** The policy of a circuit that states nothing but a number of failures. @internal */

@@ -31,12 +31,11 @@ const maxTimerMillis = 2 ** 31 - 1
 /** A deadline is reached this many milliseconds early: sums with fractions of milliseconds are not exact. */
 const tolerance = 1e-3
 
-/** One pending sleep, told whether it holds the process. */
+/** One pending sleep. */
 interface Sleep {
   readonly until: number
-  readonly hold: () => void
-  /** Stops holding the process. `false`: the sleep is over and must be started anew. */
-  readonly release: () => boolean
+  /** On the live clock: it holds the process while a deadline waits, and goes on when none does. */
+  readonly timer?: ReturnType<typeof setTimeout>
   readonly cancel: () => void
 }
 
@@ -46,116 +45,108 @@ interface Sleep {
  * @category models
  * @since 0.1.0
  */
-export class DeadlineQueue {
-  private readonly clock: Clock.Clock
-  private readonly lists = new Map<number, DeadlineList>()
-  private readonly sleepUntil: (until: number, now: number, context: Context.Context<never>) => Sleep
-  private sleep: Sleep | undefined = undefined
-  private context: Context.Context<never> = Context.empty()
-  private size = 0
-
-  constructor(clock: Clock.Clock) {
-    this.clock = clock
-    this.sleepUntil = clock === liveClock() ? this.timer : this.sleeper
-  }
-
-  /** Deadlines that wait. */
-  get waiting(): number {
-    return this.size
-  }
-
+export interface DeadlineQueue {
+  /** How many deadlines wait. */
+  readonly waiting: () => number
   /**
    * Calls `release` once, as soon as the clock has reached `deadline`, unless
    * the entry is removed before. `limit` chooses the list.
    */
-  add(fiber: Fiber.Fiber<unknown, unknown>, now: number, limit: number, deadline: number, release: () => void): Entry {
-    const entry = this.listOf(limit).add(deadline, release)
-    if (++this.size === 1) {
-      this.context = fiber.context
-      this.sleep?.hold()
-    }
-    if (this.sleep === undefined || deadline < this.sleep.until) this.sleepTo(deadline, now)
-    return entry
-  }
+  readonly add: (
+    fiber: Fiber.Fiber<unknown, unknown>,
+    now: number,
+    limit: number,
+    deadline: number,
+    release: () => void
+  ) => Entry
+  readonly remove: (entry: Entry) => void
+}
 
-  remove(entry: Entry): void {
-    if (entry.list === undefined) return
-    entry.list.remove(entry)
-    this.removed()
-  }
+/**
+ * Makes a queue. `of` finds that of a clock.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (clock: Clock.Clock): DeadlineQueue => {
+  const lists = new Map<number, DeadlineList>()
+  let size = 0
+  let sleep: Sleep | undefined
+  let context: Context.Context<never> = Context.empty()
 
-  private removed(): void {
-    if (--this.size > 0) return
-    this.context = Context.empty()
-    if (this.sleep !== undefined && !this.sleep.release()) this.sleep = undefined
-  }
-
-  private listOf(limit: number): DeadlineList {
-    const list = this.lists.get(limit)
+  const listOf = (limit: number): DeadlineList => {
+    const list = lists.get(limit)
     if (list !== undefined) return list
-    if (this.lists.size >= maxLists) {
-      for (const [key, list] of this.lists) if (list.first === undefined) this.lists.delete(key)
+    if (lists.size >= maxLists) {
+      for (const [key, list] of lists) if (list.first === undefined) lists.delete(key)
     }
     const added = new DeadlineList()
-    this.lists.set(limit, added)
+    lists.set(limit, added)
     return added
   }
 
-  private sleepTo(until: number, now: number): void {
-    this.sleep?.cancel()
-    this.sleep = this.sleepUntil(until, now, this.context)
+  const timer = (until: number, now: number): Sleep => {
+    const timer = setTimeout(wake, Math.min(Math.ceil(until - now), maxTimerMillis))
+    return { until, timer, cancel: () => clearTimeout(timer) }
   }
 
-  private readonly wake = (): void => {
-    this.sleep = undefined
-    const now = Monotonic.now(this.clock) + tolerance
+  const sleeper = (until: number, now: number): Sleep => {
+    const fiber = Effect.runForkWith(context)(
+      Effect.andThen(clock.sleep(Duration.millis(until - now)), Effect.sync(wake))
+    )
+    return { until, cancel: () => fiber.interruptUnsafe() }
+  }
+
+  const sleepUntil = clock === liveClock() ? timer : sleeper
+
+  const sleepTo = (until: number, now: number): void => {
+    sleep?.cancel()
+    sleep = sleepUntil(until, now)
+  }
+
+  const remove = (entry: Entry): void => {
+    if (entry.list === undefined) return
+    entry.list.remove(entry)
+    if (--size > 0) return
+    context = Context.empty()
+    if (sleep?.timer !== undefined) return void sleep.timer.unref?.()
+    sleep?.cancel()
+    sleep = undefined
+  }
+
+  const wake = (): void => {
+    sleep = undefined
+    const now = Monotonic.now(clock) + tolerance
     const due: Array<Entry> = []
-    for (const { first } of this.lists.values()) {
+    for (const { first } of lists.values()) {
       for (let entry = first; entry !== undefined && entry.deadline <= now; entry = entry.next) due.push(entry)
     }
     due.sort((a, b) => a.deadline - b.deadline)
     for (const entry of due) {
       // A release before it may have removed it.
       if (entry.list === undefined) continue
-      this.remove(entry)
+      remove(entry)
       entry.release()
     }
     let until = Infinity
-    for (const { first } of this.lists.values()) if (first !== undefined) until = Math.min(until, first.deadline)
+    for (const { first } of lists.values()) if (first !== undefined) until = Math.min(until, first.deadline)
     // A release may have added a deadline and so started a sleep.
-    const sleep = this.sleep as Sleep | undefined
-    if (until !== Infinity && (sleep === undefined || sleep.until > until)) {
-      this.sleepTo(until, Monotonic.now(this.clock))
-    }
+    const started = sleep as Sleep | undefined
+    if (until !== Infinity && (started === undefined || started.until > until)) sleepTo(until, Monotonic.now(clock))
   }
 
-  private readonly timer = (until: number, now: number): Sleep => {
-    const timer = setTimeout(this.wake, Math.min(Math.ceil(until - now), maxTimerMillis))
-    return {
-      until,
-      hold: () => void timer.ref?.(),
-      release: () => {
-        timer.unref?.()
-        return true
-      },
-      cancel: () => clearTimeout(timer)
-    }
-  }
-
-  private readonly sleeper = (until: number, now: number, context: Context.Context<never>): Sleep => {
-    const fiber = Effect.runForkWith(context)(
-      Effect.andThen(this.clock.sleep(Duration.millis(until - now)), Effect.sync(this.wake))
-    )
-    const cancel = () => fiber.interruptUnsafe()
-    return {
-      until,
-      hold: () => {},
-      release: () => {
-        cancel()
-        return false
-      },
-      cancel
-    }
+  return {
+    waiting: () => size,
+    add: (fiber, now, limit, deadline, release) => {
+      const entry = listOf(limit).add(deadline, release)
+      if (++size === 1) {
+        context = fiber.context
+        sleep?.timer?.ref?.()
+      }
+      if (sleep === undefined || deadline < sleep.until) sleepTo(deadline, now)
+      return entry
+    },
+    remove
   }
 }
 
@@ -172,7 +163,7 @@ const queues = new WeakMap<Clock.Clock, DeadlineQueue>()
 export const of = (clock: Clock.Clock): DeadlineQueue => {
   let queue = queues.get(clock)
   if (queue === undefined) {
-    queue = new DeadlineQueue(clock)
+    queue = make(clock)
     queues.set(clock, queue)
   }
   return queue

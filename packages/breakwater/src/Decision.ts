@@ -11,7 +11,7 @@
  */
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as Moment from "./Moment.ts"
-import type * as Preset from "./Preset.ts"
+import type * as Strategy from "./Strategy.ts"
 import type { Reason } from "./ResilienceError.ts"
 
 /**
@@ -33,7 +33,7 @@ export interface Decision {
   readonly operation: string
   readonly key: string | undefined
   readonly strategy: string
-  readonly source: Preset.Source
+  readonly source: Strategy.Source
   /** Wall time of the end in milliseconds since 1970. For display. */
   readonly at: number
   /** From the start of the call to its end, in milliseconds. */
@@ -71,8 +71,10 @@ export interface Options {
  */
 export class Log {
   private readonly options: Options
-  private ring: Array<Decision> = []
-  private count = 0
+  /** @internal */
+  ring: Array<Decision> = []
+  /** @internal */
+  count = 0
 
   constructor(options: Options) {
     this.options = options
@@ -85,14 +87,8 @@ export class Log {
     else this.ring[(this.count - 1) % capacity] = added
     return added
   }
-
-  /** Newest first. */
-  all(): ReadonlyArray<Decision> {
-    const { length } = this.ring
-    return Array.from({ length }, (_, back) => this.ring[(this.count - 1 - back) % length]!)
-  }
-
-  find(id: string): Decision | undefined {
-    return this.ring.find((decision) => decision.id === id)
-  }
 }
+
+/** What a log remembers, newest first. @internal */
+export const newestFirst = ({ count, ring }: Log): ReadonlyArray<Decision> =>
+  Array.from({ length: ring.length }, (_, back) => ring[(count - 1 - back) % ring.length]!)

@@ -203,14 +203,14 @@ export interface Description {
 export const describe = (
   strategy: Pick<Strategy.Strategy, "name"> & {
     readonly settings: Settings
-    readonly openSchedule?: Strategy.Strategy["openSchedule"]
+    readonly openTimes?: Strategy.Strategy["openTimes"]
   }
 ): Description => ({
   strategy: strategy.name,
   order: orderOf(strategy.settings),
   worstCase: worstCaseOf(strategy.settings),
   reasons: reasonsOf(strategy.settings),
-  findings: lint(strategy.settings, { hasOpenSchedule: strategy.openSchedule !== undefined })
+  findings: lint(strategy.settings, { hasOpenSchedule: strategy.openTimes !== undefined })
 })
 
 /**

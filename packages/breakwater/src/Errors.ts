@@ -43,9 +43,73 @@ import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 
-import { TypeId } from "./Classification.ts"
+import { attempt, type Kind, read, tagOf, TypeId } from "./Classification.ts"
+import { isResilienceError } from "./ResilienceError.ts"
 
 export * from "./Classification.ts"
+
+/**
+ * The facts about one class of error.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Row {
+  readonly kind: Kind
+  readonly retried: boolean
+  readonly counted: boolean
+  /** The HTTP status of a response that reports the error. */
+  readonly status: number
+}
+
+const row = (kind: Kind, status: number): Row => ({
+  kind,
+  retried: kind !== "permanent",
+  counted: kind !== "permanent",
+  status
+})
+
+/**
+ * The facts about our errors, by tag. `ResilienceError` has those of a refused
+ * call; a `TimeoutExceeded` inside it is counted, and retried if its scope was
+ * one attempt.
+ *
+ * @category table
+ * @since 0.1.0
+ */
+export const table = {
+  ApplicationError: row("permanent", 400),
+  ValidationError: row("permanent", 400),
+  AuthenticationError: row("permanent", 401),
+  AuthorizationError: row("permanent", 403),
+  ConfigurationError: row("permanent", 500),
+  BusinessLogicError: row("permanent", 422),
+  RequestTooLargeError: row("permanent", 413),
+  InfrastructureError: row("transient", 500),
+  AIServiceError: row("transient", 502),
+  TransientAIError: row("transient", 503),
+  RateLimitError: row("rate_limited", 429),
+  ServiceUnavailableError: row("unavailable", 503),
+  PermanentAIError: row("permanent", 502),
+  ResilienceError: { kind: "unavailable", retried: false, counted: false, status: 503 }
+} as const satisfies Readonly<Record<string, Row>>
+
+/**
+ * The HTTP status of a response that reports the failure: 500 for anything but
+ * our own errors. A call that a rate limit refused is 429, all other rejections
+ * are 503.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const statusOf = (error: unknown): number => {
+  if (attempt(() => isResilienceError(error))) {
+    const isLimited = tagOf(read(error, "reason")) === "RateLimitExceeded"
+    return (isLimited ? table.RateLimitError : table.ResilienceError).status
+  }
+  const isOwn = read(error, TypeId) !== undefined
+  return (isOwn ? table[tagOf(error) as keyof typeof table] : table.InfrastructureError).status
+}
 
 // Any value goes in and JSON comes out. `Schema.Unknown` refuses to encode a
 // Date; `Schema.Defect` decodes every object with a `message` to an `Error`.
@@ -74,14 +138,14 @@ const hinted = {
 
 const tagged =
   <Self>() =>
-  <Tag extends string, Fields extends Schema.Struct.Fields>(
+  <Tag extends keyof typeof table, Fields extends Schema.Struct.Fields>(
     tag: Tag,
     struct: Fields
   ): Schema.Class<Self, Schema.TaggedStruct<Tag, Fields>, Cause.YieldableError> => {
     const base = Schema.TaggedError<Self>(`breakwater/${tag}`)(tag, struct) as never as {
       readonly prototype: Record<string, unknown>
     }
-    base.prototype[TypeId] = true
+    base.prototype[TypeId] = table[tag].kind
     return base as never
   }
 

@@ -61,11 +61,8 @@ export const ResilienceEvent = Schema.Union([
     /** `budget`: others repeat enough already. `nested`: left to a retry around or inside of this one. */
     because: Schema.Literals(["attempts", "deadline", "budget", "nested"])
   }),
-  /**
-   * While this operation repeats, one inside of it repeats too: their attempts multiply. Told for each pair once, and
-   * then at most once a minute; `count` is how often it happened so far.
-   */
-  event("RetriesNested", { inner: Schema.String, count: Schema.Int }),
+  /** While this operation repeats, one inside of it repeats too: their attempts multiply. */
+  event("RetriesNested", { inner: Schema.String }),
   /** The caller was released at the deadline and the attempt was interrupted. */
   event("AttemptTimedOut", { scope: Schema.Literals(["attempt", "total"]), limit: Schema.DurationFromString }),
   /** A timed out attempt did not end at once: `abandoned` of them are still ending. */
@@ -89,7 +86,7 @@ export const ResilienceEvent = Schema.Union([
     expiresIn: Schema.optional(Schema.DurationFromString)
   }),
   /** An override ended by itself, or an operator ended it alone; `to` is the state that was underneath. */
-  circuitEvent("CircuitOverrideEnded", { mode: overrideMode, to: circuitState }),
+  circuitEvent("CircuitOverrideEnded", { mode: overrideMode, actor: Schema.optional(Schema.String), to: circuitState }),
   /** A probe did not answer in time and counts as failed. */
   event("ProbeLapsed", { overdue: Schema.DurationFromString }),
   /** No call of the key is let through for a while: the dependency asked for it, or an operator. */

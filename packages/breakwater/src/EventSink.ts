@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
+import { attempt, read, tagOf } from "./Classification.ts"
 import type { ResilienceEvent } from "./EventSchema.ts"
 
 /**
@@ -21,22 +22,11 @@ import type { ResilienceEvent } from "./EventSchema.ts"
  * @since 0.1.0
  */
 export const errorName = (error: unknown): string => {
-  try {
-    if (typeof error !== "object" || error === null) return typeof error
-    if ("_tag" in error && typeof error._tag === "string") {
-      return "reason" in error &&
-        typeof error.reason === "object" &&
-        error.reason !== null &&
-        "_tag" in error.reason &&
-        typeof error.reason._tag === "string"
-        ? `${error._tag}.${error.reason._tag}`
-        : error._tag
-    }
-    if ("name" in error && typeof error.name === "string" && error instanceof Error) return error.name
-    return "object"
-  } catch {
-    return "object"
-  }
+  const tag = tagOf(error)
+  const reason = tagOf(read(error, "reason"))
+  if (tag !== "") return reason === "" ? tag : `${tag}.${reason}`
+  const name = read(error, "name")
+  return typeof name === "string" && attempt(() => error instanceof Error) ? name : typeof error
 }
 
 /**
@@ -49,8 +39,12 @@ export interface Sink {
   /** Whether anyone listens. A policy asks before it builds an event. */
   readonly isActive: () => boolean
   readonly publishUnsafe: (event: ResilienceEvent) => void
-  /** The events from the moment the stream starts. */
-  readonly stream: Stream.Stream<ResilienceEvent>
+  /**
+   * Tells a listener, once however often it is added, of every event from now
+   * on, in the step that publishes it. Returns what ends that. A listener has to be quick and must not throw:
+   * `stream` is for all others.
+   */
+  readonly listenUnsafe: (listener: (event: ResilienceEvent) => void) => () => void
 }
 
 /**
@@ -62,41 +56,57 @@ export interface Sink {
  * @since 0.1.0
  */
 export const ResilienceEvents = /*#__PURE__*/ Context.Reference<Sink>("breakwater/ResilienceEvents", {
-  defaultValue: () => ({ isActive: () => false, publishUnsafe: () => {}, stream: Stream.empty })
+  defaultValue: () => ({ isActive: () => false, publishUnsafe: () => {}, listenUnsafe: () => () => {} })
 })
 
 /**
- * Keeps the newest `capacity` events for each subscriber and drops the oldest,
- * so that a slow subscriber can never slow a guarded call. Default 256.
+ * A sink that tells its listeners.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (capacity = 256): Sink => {
-  const subscribers = new Set<Queue.Queue<ResilienceEvent>>()
+export const make = (): Sink => {
+  const listeners = new Set<(event: ResilienceEvent) => void>()
   return {
-    isActive: () => subscribers.size > 0,
+    isActive: () => listeners.size > 0,
     publishUnsafe: (event) => {
-      for (const subscriber of subscribers) Queue.offerUnsafe(subscriber, event)
+      for (const listener of listeners) listener(event)
     },
-    stream: Stream.unwrap(
-      Effect.acquireRelease(
-        Effect.tap(Queue.sliding<ResilienceEvent>(capacity), (queue) => Effect.sync(() => subscribers.add(queue))),
-        (queue) =>
-          Effect.suspend(() => {
-            subscribers.delete(queue)
-            return Queue.shutdown(queue)
-          })
-      ).pipe(Effect.map(Stream.fromQueue))
-    )
+    listenUnsafe: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    }
   }
 }
+
+/**
+ * The events from the moment the stream starts. It keeps the newest `capacity`
+ * events for its reader, 256 by default, and drops the oldest, so that a slow
+ * reader can never slow a guarded call.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const stream = (sink: Sink, capacity = 256): Stream.Stream<ResilienceEvent> =>
+  Stream.unwrap(
+    Effect.acquireRelease(
+      Effect.map(Queue.sliding<ResilienceEvent>(capacity), (queue) => ({
+        queue,
+        end: sink.listenUnsafe((event) => Queue.offerUnsafe(queue, event))
+      })),
+      ({ end, queue }) =>
+        Effect.suspend(() => {
+          end()
+          return Queue.shutdown(queue)
+        })
+    ).pipe(Effect.map(({ queue }) => Stream.fromQueue(queue)))
+  )
 
 /**
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<never> = /*#__PURE__*/ Layer.sync(ResilienceEvents, () => make())
+export const layer: Layer.Layer<never> = /*#__PURE__*/ Layer.sync(ResilienceEvents, make)
 
 /**
  * Wall time as events carry it.

@@ -67,6 +67,11 @@ export class Moment {
     return this.reading ?? this.read()
   }
 
+  /** Wall time in milliseconds since 1970: for display, and for dates that others wrote. */
+  get wallMillis(): number {
+    return this.clock.currentTimeMillisUnsafe()
+  }
+
   /** Reads the clock again. */
   read(): number {
     return (this.reading = Monotonic.now(this.clock))

@@ -18,17 +18,15 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as Coalesce from "./Coalesce.ts"
 import * as Decision from "./Decision.ts"
 import * as Errors from "./Classification.ts"
-import type * as latency from "./internal/latency.ts"
+import * as latency from "./internal/latency.ts"
 import { LatencyRecorder } from "./internal/latency.ts"
-import { PairCounts } from "./internal/pairCounts.ts"
 import type { Moment } from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import type * as Policy from "./Policy.ts"
-import type * as Preset from "./Preset.ts"
 import {
   isRefusal,
   isResilienceError,
@@ -93,7 +91,7 @@ export interface Counters {
 export interface Snapshot {
   readonly name: string
   readonly strategy: string
-  readonly source: Preset.Source
+  readonly source: Strategy.Source
   readonly settings: Strategy.Settings
   readonly counters: Counters
   readonly callLatency: Latency
@@ -122,23 +120,9 @@ export interface Snapshot {
  * @category models
  * @since 0.1.0
  */
-export interface Policies extends Partial<
-  Record<Policy.Slot, { readonly settings: Policy.Startable; readonly running: Policy.Running<never, unknown> }>
-> {
-  readonly retryBudget?: StartedBudget
+export interface Policies extends Partial<Record<Policy.Slot, Policy.Placed>> {
+  readonly retryBudget?: Policy.StartedBudget
 }
-
-/**
- * @category models
- * @since 0.1.0
- */
-export interface StartedBudget {
-  readonly settings: Policy.StartableBudget
-  readonly running: Policy.RunningBudget<never, unknown>
-}
-
-/** Others may count on it, and it outlives the operation. @internal */
-export const isShared = ({ settings }: StartedBudget): boolean => settings.dependency !== undefined
 
 /** What a call says about itself at its end. */
 interface Ended {
@@ -177,46 +161,63 @@ type Facts<Tag extends ResilienceEvent["_tag"]> = Omit<
 
 /**
  * One running operation. Its counters are plain fields, written in place by
- * the pipeline and read by snapshot.
+ * the pipeline and read by `snapshotUnsafe`.
  *
  * @category models
  * @since 0.1.0
  */
 export class Operation {
-  private resolved: Preset.Resolved
+  /** @internal */
+  resolved: Strategy.Resolved
   /** The policies that a strategy of the operation has started. */
   policies: Policies | undefined = undefined
-  private flights: Coalesce.Flights | undefined = undefined
+  /** @internal */
+  flights: Coalesce.Flights | undefined = undefined
   private readonly events: Sink
   /** `undefined` while every call went well. */
-  private known: Trouble | undefined = undefined
-  private abandoned = 0
+  /** @internal */
+  known: Trouble | undefined = undefined
+  /** @internal */
+  abandoned = 0
   /** Durations of calls and of attempts, but for those of `atOnce`. */
-  private callLatency: LatencyRecorder | undefined = undefined
-  private attemptLatency: LatencyRecorder | undefined = undefined
-  private log: Decision.Log | undefined = undefined
-  private nested: PairCounts | undefined = undefined
+  /** @internal */
+  callLatency: LatencyRecorder | undefined = undefined
+  /** @internal */
+  attemptLatency: LatencyRecorder | undefined = undefined
+  /** @internal */
+  log: Decision.Log | undefined = undefined
   /** Not counting `atOnce`. */
-  private lastSuccess = -Infinity
-  private lastFailure = -Infinity
+  /** @internal */
+  lastSuccess = -Infinity
+  /** @internal */
+  lastFailure = -Infinity
   // From here on stands what a call that succeeds touches, side by side in memory.
   private readonly decisionOptions: Decision.Options
-  private calls = 0
-  private succeeded = 0
-  private failed = 0
-  private rejected = 0
-  private interrupted = 0
-  private attempts = 0
+  /** @internal */
+  calls = 0
+  /** @internal */
+  succeeded = 0
+  /** @internal */
+  failed = 0
+  /** @internal */
+  rejected = 0
+  /** @internal */
+  interrupted = 0
+  /** @internal */
+  attempts = 0
   /** Calls that took as long as their attempt, and succeeded: most of them. One duration, recorded once. */
-  private atOnce: LatencyRecorder | undefined = undefined
+  /** @internal */
+  atOnce: LatencyRecorder | undefined = undefined
   readonly name: string
+  /** Called since room was looked for last. @internal */
+  touched = false
   /** `undefined` while no strategy of the operation had a circuit breaker. */
   circuits: CircuitBreaker.Circuits | undefined
 
   /** @internal */
   constructor(
     name: string,
-    resolved: Preset.Resolved,
+    resolved: Strategy.Resolved,
     circuits: CircuitBreaker.Circuits | undefined,
     services: { readonly events: Sink; readonly decisions: Decision.Options }
   ) {
@@ -225,21 +226,6 @@ export class Operation {
     this.name = name
     this.resolved = resolved
     this.circuits = circuits
-  }
-
-  /** Where the strategy in force comes from. */
-  get source(): Preset.Source {
-    return this.resolved.source
-  }
-
-  /** The runs that calls of the operation share. @internal */
-  flightsUnsafe({ startUnsafe }: Coalesce.By): Coalesce.Flights {
-    return (this.flights ??= startUnsafe())
-  }
-
-  /** Changes the strategy in force. @internal */
-  retuneUnsafe(resolved: Preset.Resolved): void {
-    this.resolved = resolved
   }
 
   /** The call is counted at its first attempt, in one step with watching how it ends. @internal */
@@ -314,25 +300,21 @@ export class Operation {
     moment: Moment
   ): Decision.Decision {
     const { source, strategy } = this.resolved
+    const circuit = this.circuits?.findUnsafe(key)
     this.log ??= new Decision.Log(this.decisionOptions)
     return this.log.add({
       operation: this.name,
       key,
       strategy: strategy.name,
       source,
-      at: moment.clock.currentTimeMillisUnsafe(),
+      at: moment.wallMillis,
       elapsed: moment.now - startedAt,
       verdict,
       reason: verdict === "rejected" ? (error as ResilienceError).reason : undefined,
       error: error === undefined ? undefined : errorName(error),
       failedAttempts: moment.failedAttempts ?? noAttempts,
-      circuit: this.circuits?.findUnsafe(key)?.factsUnsafe(moment)
+      circuit: circuit && CircuitBreaker.factsUnsafe(circuit, moment)
     })
-  }
-
-  /** The decisions that are remembered, newest first. @internal */
-  decisionsUnsafe(): ReadonlyArray<Decision.Decision> {
-    return this.log?.all() ?? []
   }
 
   /** @internal */
@@ -354,36 +336,34 @@ export class Operation {
   }
 
   /** @internal */
-  onFailed({ attempt, classification: { kind }, clock, error, key, moment }: Retry.Failed): void {
+  onFailed({ attempt, classification: { kind }, error, key, moment }: Retry.Failed): void {
     this.recordAttempt(moment)
     if (isRefusal(error) && error.operation === this.name) return
     moment.failedAttempts = [
       ...(moment.failedAttempts ?? noAttempts),
       { attempt, error: errorName(error), kind, waited: undefined }
     ]
-    this.publish("AttemptFailed", key, clock, { attempt, error: errorName(error), kind })
+    this.publish("AttemptFailed", key, moment.clock, { attempt, error: errorName(error), kind })
   }
 
   /** @internal */
-  onScheduled({ attempt, clock, delay, error, key, moment }: Retry.Scheduled): void {
+  onScheduled({ attempt, delay, error, key, moment }: Retry.Scheduled): void {
     this.trouble.retries++
     const last = moment.failedAttempts?.at(-1)
     if (last !== undefined) last.waited = Duration.toMillis(delay)
-    this.publish("RetryScheduled", key, clock, { attempt, delay, error: errorName(error) })
+    this.publish("RetryScheduled", key, moment.clock, { attempt, delay, error: errorName(error) })
   }
 
   /** @internal */
-  onExhausted({ attempts, because, clock, elapsed, error, key }: Retry.GivenUp): void {
+  onExhausted({ attempts, because, elapsed, error, key, moment }: Retry.GivenUp): void {
     this.trouble.exhausted++
     if (because === "budget") this.trouble.overBudget++
-    this.publish("RetriesExhausted", key, clock, { attempts, elapsed, error: errorName(error), because })
+    this.publish("RetriesExhausted", key, moment.clock, { attempts, elapsed, error: errorName(error), because })
   }
 
   /** @internal */
-  onNested({ clock, inner, key }: Retry.NestedRetry): void {
-    this.nested ??= new PairCounts()
-    const count = this.nested.add(inner, Monotonic.now(clock))
-    if (count !== undefined && this.events.isActive()) this.publish("RetriesNested", key, clock, { inner, count })
+  onNested({ inner, key, moment }: Retry.NestedRetry): void {
+    this.publish("RetriesNested", key, moment.clock, { inner })
   }
 
   /** @internal */
@@ -416,23 +396,6 @@ export class Operation {
     this.events.publishUnsafe(event)
   }
 
-  /** Counts from 0 again, circuits too. Calls that run stay counted; states and decisions stay. @internal */
-  resetUnsafe(): void {
-    this.calls = this.inFlight
-    this.succeeded = 0
-    this.failed = 0
-    this.rejected = 0
-    this.interrupted = 0
-    this.attempts = 0
-    this.known = undefined
-    this.atOnce = undefined
-    this.callLatency = undefined
-    this.attemptLatency = undefined
-    this.lastSuccess = -Infinity
-    this.lastFailure = -Infinity
-    for (const circuit of this.circuits?.allUnsafe() ?? []) circuit.resetCountersUnsafe()
-  }
-
   /** No call runs and every circuit is at rest: forgetting it loses only its counters. @internal */
   isAtRest(now: number): boolean {
     return (
@@ -447,59 +410,79 @@ export class Operation {
   private arePoliciesAtRest(now: number): boolean {
     if (this.policies === undefined) return true
     const { retryBudget, ...places } = this.policies
-    const isBudgetAtRest = retryBudget === undefined || isShared(retryBudget) || retryBudget.running.isAtRest(now)
+    // Others may count on a shared budget, and it outlives the operation.
+    const isBudgetAtRest =
+      retryBudget === undefined || retryBudget.settings.dependency !== undefined || retryBudget.running.isAtRest(now)
     return isBudgetAtRest && Object.values(places).every(({ running }) => running.isAtRest(now))
   }
 
-  private get inFlight(): number {
+  /** @internal */
+  get inFlight(): number {
     return this.calls - this.succeeded - this.failed - this.rejected - this.interrupted
   }
+}
 
-  private started(slot: Policy.Slot, clock: Clock.Clock): ReadonlyArray<unknown> {
-    return this.policies?.[slot]?.running.snapshotsUnsafe(clock) ?? []
-  }
+/** Counts from 0 again, circuits too. Calls that run stay counted; states and decisions stay. @internal */
+export const resetUnsafe = (self: Operation): void => {
+  self.calls = self.inFlight
+  self.succeeded = 0
+  self.failed = 0
+  self.rejected = 0
+  self.interrupted = 0
+  self.attempts = 0
+  self.known = undefined
+  self.atOnce = undefined
+  self.callLatency = undefined
+  self.attemptLatency = undefined
+  self.lastSuccess = -Infinity
+  self.lastFailure = -Infinity
+  for (const circuit of self.circuits?.allUnsafe() ?? []) CircuitBreaker.resetCountersUnsafe(circuit)
+}
 
-  /** @internal */
-  snapshotUnsafe(clock: Clock.Clock): Snapshot {
-    const now = Monotonic.now(clock)
-    const trouble = this.known ?? noTrouble()
-    const calls = LatencyRecorder.read(now, [this.atOnce, this.callLatency])
-    const attempts = LatencyRecorder.read(now, [this.atOnce, this.attemptLatency])
-    const wallOf = (at: number): Option.Option<number> =>
-      at === -Infinity ? Option.none() : Option.some(Math.round(clock.currentTimeMillisUnsafe() - (now - at)))
-    return {
-      name: this.name,
-      strategy: this.resolved.strategy.name,
-      source: this.resolved.source,
-      settings: this.resolved.strategy.settings,
-      counters: {
-        calls: this.calls,
-        succeeded: this.succeeded,
-        failed: this.failed,
-        rejected: this.rejected,
-        interrupted: this.interrupted,
-        inFlight: this.inFlight,
-        attempts: this.attempts,
-        abandoned: this.abandoned,
-        ...trouble,
-        rejections: { ...trouble.rejections },
-        failures: { ...trouble.failures }
-      },
-      callLatency: calls.total,
-      attemptLatency: attempts.total,
-      recent: { callLatency: calls.recent, attemptLatency: attempts.recent },
-      lastSuccess: wallOf(Math.max(this.lastSuccess, this.atOnce?.latest ?? -Infinity)),
-      lastFailure: wallOf(this.lastFailure),
-      circuits: (this.circuits?.allUnsafe() ?? []).map((circuit) => circuit.snapshotUnsafe(clock)),
-      coalesce: Option.map(Option.fromUndefinedOr(this.flights), (flights) => flights.snapshotUnsafe()),
-      // What stands in a place was started by settings of the place's own class.
-      admission: Option.fromUndefinedOr(this.started("admission", clock)[0] as RateLimiter.Snapshot | undefined),
-      bulkheads: this.started("bulkhead", clock) as ReadonlyArray<Bulkhead.Snapshot>,
-      quota: Option.fromUndefinedOr(this.started("quota", clock)[0] as RateLimiter.Snapshot | undefined),
-      retryBudget: Option.fromUndefinedOr(
-        this.policies?.retryBudget?.running.snapshotUnsafe(clock) as RetryBudget.Snapshot | undefined
-      )
-    }
+const started = (self: Operation, slot: Policy.Slot, clock: Clock.Clock): ReadonlyArray<unknown> =>
+  self.policies?.[slot]?.running.snapshotsUnsafe(clock) ?? []
+
+/** @internal */
+export const snapshotUnsafe = (self: Operation, clock: Clock.Clock): Snapshot => {
+  const now = Monotonic.now(clock)
+  const trouble = self.known ?? noTrouble()
+  const calls = latency.read(now, [self.atOnce, self.callLatency])
+  const attempts = latency.read(now, [self.atOnce, self.attemptLatency])
+  const wallOf = (at: number): Option.Option<number> =>
+    at === -Infinity ? Option.none() : Option.some(Math.round(clock.currentTimeMillisUnsafe() - (now - at)))
+  const { source, strategy } = self.resolved
+  return {
+    name: self.name,
+    strategy: strategy.name,
+    source,
+    settings: strategy.settings,
+    counters: {
+      calls: self.calls,
+      succeeded: self.succeeded,
+      failed: self.failed,
+      rejected: self.rejected,
+      interrupted: self.interrupted,
+      inFlight: self.inFlight,
+      attempts: self.attempts,
+      abandoned: self.abandoned,
+      ...trouble,
+      rejections: { ...trouble.rejections },
+      failures: { ...trouble.failures }
+    },
+    callLatency: calls.total,
+    attemptLatency: attempts.total,
+    recent: { callLatency: calls.recent, attemptLatency: attempts.recent },
+    lastSuccess: wallOf(Math.max(self.lastSuccess, self.atOnce?.latest ?? -Infinity)),
+    lastFailure: wallOf(self.lastFailure),
+    circuits: (self.circuits?.allUnsafe() ?? []).map((circuit) => CircuitBreaker.snapshotUnsafe(circuit, clock)),
+    coalesce: Option.map(Option.fromUndefinedOr(self.flights), (flights) => flights.snapshotUnsafe()),
+    // What stands in a place was started by settings of the place's own class.
+    admission: Option.fromUndefinedOr(started(self, "admission", clock)[0] as RateLimiter.Snapshot | undefined),
+    bulkheads: started(self, "bulkhead", clock) as ReadonlyArray<Bulkhead.Snapshot>,
+    quota: Option.fromUndefinedOr(started(self, "quota", clock)[0] as RateLimiter.Snapshot | undefined),
+    retryBudget: Option.fromUndefinedOr(
+      self.policies?.retryBudget?.running.snapshotUnsafe(clock) as RetryBudget.Snapshot | undefined
+    )
   }
 }
 

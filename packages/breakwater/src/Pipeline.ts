@@ -51,7 +51,9 @@ export interface Call {
  */
 export interface Budget {
   readonly settings: Policy.StartableBudget
-  readonly shared: Policy.RunningBudget<never, unknown> | undefined
+  readonly shared: Policy.StartedBudget["running"] | undefined
+  /** Where it is kept. */
+  readonly kept: Policy.KeptBudgets
 }
 
 /**
@@ -81,11 +83,11 @@ export interface Pipeline {
  * @since 0.1.0
  */
 export const make = (
-  { name: strategy, openSchedule, rules: strategyRules, settings }: Strategy.Strategy,
+  { name: strategy, openTimes, rules: strategyRules, settings }: Strategy.Strategy,
   tracing?: Tracing.Tracing,
-  shared?: Policy.RunningBudget<never, unknown>
+  budget?: Budget
 ): Pipeline => {
-  const tuning = settings.circuitBreaker ? CircuitBreaker.tune(settings.circuitBreaker, openSchedule) : undefined
+  const tuning = settings.circuitBreaker ? CircuitBreaker.tune(settings.circuitBreaker, openTimes) : undefined
   const retry = settings.retry && Retry.prepare(settings.retry)
   const mode = settings.timeout ? settings.timeout.mode : undefined
   const attemptMillis = settings.timeout ? Duration.toMillis(settings.timeout.attempt) : undefined
@@ -95,7 +97,6 @@ export const make = (
     const policy = settings[slot]
     return policy === false ? [] : [[slot, policy] as const]
   })
-  const budget = settings.retryBudget === false ? undefined : { settings: settings.retryBudget, shared }
   const isAdmitted = settings.admission !== false
   const inner = started.flatMap(([slot]) => (slot === "admission" ? [] : [slot]))
 
@@ -125,7 +126,13 @@ export const make = (
       call: Call,
       fiber: Fiber.Fiber<unknown, unknown>
     ) => {
-      if (call.coalesce !== undefined) return share(self, operation, call, call.coalesce, pipeline)
+      if (call.coalesce !== undefined) {
+        const alone = { ...call, coalesce: undefined, fallback: undefined }
+        // Guarded by the fiber that runs it: the deadlines of its callers are none of its own.
+        const once = Effect.withFiber((fiber) => pipeline.run(self, operation, alone, fiber))
+        const shared = call.coalesce.runUnsafe(once, operation, call.key)
+        return call.fallback === undefined ? shared : fallBack(shared, operation, call)
+      }
       const { name, circuits } = operation
       const { classify, fallback, key } = call
       const rules = classify === undefined ? strategyRules : [classify, ...strategyRules]
@@ -162,22 +169,6 @@ export const make = (
     }
   }
   return pipeline
-}
-
-const share = <A, E, R>(
-  self: Effect.Effect<A, E, R>,
-  operation: Operation,
-  call: Call,
-  coalesce: Coalesce.By,
-  pipeline: Pipeline
-): Effect.Effect<A, E | ResilienceError, R> => {
-  const alone = { ...call, coalesce: undefined, fallback: undefined }
-  // What one tenant may see is not for another: no key of one can be read as a key of another.
-  const key = `${call.key === undefined ? "" : call.key.length}:${call.key ?? ""}${coalesce.key}`
-  // Guarded by the fiber that runs it: the deadlines of its callers are none of its own.
-  const guarded = Effect.withFiber((fiber) => pipeline.run(self, operation, alone, fiber))
-  const shared = operation.flightsUnsafe(coalesce).run(guarded, key)
-  return call.fallback === undefined ? shared : fallBack(shared, operation, call)
 }
 
 /** The call is counted by its first attempt; here its end is watched. */

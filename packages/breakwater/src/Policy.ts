@@ -12,6 +12,7 @@
 import type * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import type * as Errors from "./Classification.ts"
 import type { Sink } from "./EventSink.ts"
 import type { Moment } from "./Moment.ts"
@@ -75,6 +76,35 @@ export interface Observer {
 export interface Startable<Snapshot = unknown> {
   /** What it starts is retuned with settings of the same class only. */
   startUnsafe(services: Services): Running<never, Snapshot>
+  /** Takes a place with `place`. @internal */
+  placeUnsafe(known: Placed | undefined, services: Services, isOwn: boolean): Placed
+}
+
+/**
+ * What stands in a place, with the settings in force.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Placed {
+  readonly settings: Startable
+  readonly running: Running<never, unknown>
+}
+
+/**
+ * Starts a policy, or lets the one that stands in its place go on. `isOwn`: the
+ * settings are the operation's, and not those of one call.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const place = (settings: Startable, known: Placed | undefined, services: Services, isOwn: boolean): Placed => {
+  if (known === undefined || (isOwn && known.settings.constructor !== settings.constructor))
+    return { settings, running: settings.startUnsafe(services) }
+  if (!isOwn || known.settings === settings) return known
+  // Of one class, as was just seen.
+  known.running.retuneUnsafe(settings as never)
+  return { settings, running: known.running }
 }
 
 /**
@@ -82,7 +112,7 @@ export interface Startable<Snapshot = unknown> {
  * @since 0.1.0
  */
 export const isStartable = (u: unknown): u is Startable | StartableBudget =>
-  typeof u === "object" && u !== null && "startUnsafe" in u && typeof u.startUnsafe === "function"
+  Predicate.hasProperty(u, "placeUnsafe") || Predicate.hasProperty(u, "keepUnsafe")
 
 /**
  * A policy that runs for one operation. Its state outlives the calls.
@@ -135,8 +165,41 @@ export interface Budget {
 export interface StartableBudget {
   /** Whose calls it limits. `undefined`: those of the operation. */
   readonly dependency?: string | undefined
-  /** What it starts is retuned with settings of the same class only. */
-  startUnsafe(dependency: string): RunningBudget<never, unknown>
+  /** Keeps the budgets of a program. */
+  keepUnsafe(maxKeys: number): KeptBudgets
+}
+
+/**
+ * A budget with the settings in force.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StartedBudget {
+  readonly settings: StartableBudget
+  readonly running: RunningBudget<never, unknown>
+}
+
+/**
+ * The budgets of a program: one for each dependency that strategies name, and
+ * those of operations.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface KeptBudgets {
+  /** The budget of the dependency that settings name. `undefined`: they name none. */
+  readonly shared: (settings: StartableBudget, now: number) => StartedBudget["running"] | undefined
+  /**
+   * The budget that an operation is to have, `known` if that will do. `isOwn`:
+   * the settings are the operation's, and not those of one call.
+   */
+  readonly of: (
+    operation: string,
+    known: StartedBudget | undefined,
+    budget: { readonly settings: StartableBudget; readonly shared: StartedBudget["running"] | undefined },
+    isOwn: boolean
+  ) => StartedBudget
 }
 
 /**

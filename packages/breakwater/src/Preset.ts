@@ -86,7 +86,79 @@ export class Preset extends Schema.Class<Preset>("breakwater/Preset")({
   /** Strategies of single operations. */
   operationOverrides: OperationOverrides,
   environmentContexts: Schema.NonEmptyArray(Environment)
-}) {}
+}) {
+  /**
+   * Chooses by this preset. Throws `InvalidSettings` for an overlay that needs
+   * `makers` and has none.
+   */
+  chooser(over: OverlayInput | Overlay = {}, makers?: Makers): Configured {
+    return new Configured({ ...plain, preset: this, overlay: overlay(over), makers })
+  }
+}
+
+/**
+ * What decides the numbers of every operation.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Configuration {
+  readonly preset: Preset
+  /** Fields that go over the numbers of every strategy. */
+  readonly overlay: Overlay
+  /** Who makes the policies that the overlay speaks of. It has to speak of none without. */
+  readonly makers?: Makers | undefined
+  /** Strategies that an operator has set, by operation. They go over what the code names. */
+  readonly strategies: ReadonlyMap<string, Strategy.BuiltIn>
+  /** `false`: effects run as if they were not guarded. */
+  readonly isEnabled: boolean
+  /** `false`: as if every strategy left the policy out. */
+  readonly retry: boolean
+  readonly circuitBreaker: boolean
+}
+
+const plain = { strategies: new Map(), isEnabled: true, retry: true, circuitBreaker: true }
+
+/**
+ * Chooses by a configuration. Throws `InvalidSettings` for an overlay that
+ * needs `makers` and has none.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Configured implements Strategy.Chooser {
+  readonly configuration: Configuration
+  readonly isEnabled: boolean
+  readonly nameOf = canonicalName
+
+  constructor(configuration: Configuration) {
+    checkMakers(configuration.overlay, configuration.makers)
+    this.configuration = configuration
+    this.isEnabled = configuration.isEnabled
+  }
+
+  choose(operation: string, own: Strategy.Own): { readonly chosen: Strategy.Own; readonly source: Source } {
+    const { overlay, preset, strategies } = this.configuration
+    const set = strategies.get(operation)
+    return set === undefined ? choose(preset, overlay, operation, own) : { chosen: set, source: "operator" }
+  }
+
+  strategyOf(chosen: Strategy.Own): Strategy.Strategy {
+    const { circuitBreaker, makers, overlay, preset, retry } = this.configuration
+    const strategy = strategyOf(preset, overlay, chosen, makers)
+    if (circuitBreaker && retry) return strategy
+    const { settings } = strategy
+    return {
+      ...strategy,
+      settings: {
+        ...settings,
+        circuitBreaker: circuitBreaker && settings.circuitBreaker,
+        retry: retry && settings.retry,
+        retryBudget: retry && settings.retryBudget
+      }
+    }
+  }
+}
 
 const limit = /*#__PURE__*/ Settings_.count({ minimum: 1, maximum: 1_000_000 })
 const window = /*#__PURE__*/ Settings_.duration({ minimum: "100 millis", maximum: "1 day" })
@@ -368,24 +440,16 @@ export const aliases: ReadonlyMap<string, string> = new Map([
 export const canonicalName = (operation: string): string => aliases.get(operation) ?? operation
 
 /**
- * Where the strategy of an operation comes from: an operator, its code, an
- * entry of an overlay or preset for it, or the default of either.
- *
  * @category models
  * @since 0.1.0
  */
-export type Source = "operator" | "code" | "overlay" | "preset" | "overlay_default" | "preset_default"
+export type Source = Strategy.Source
 
 /**
- * The strategy of an operation with the numbers in force.
- *
  * @category models
  * @since 0.1.0
  */
-export interface Resolved {
-  readonly strategy: Strategy.Strategy
-  readonly source: Source
-}
+export type Resolved = Strategy.Resolved
 
 /**
  * The strategy and the numbers that an operation gets. `own` is the strategy
@@ -419,7 +483,7 @@ export const choose = (
   over: Overlay,
   operation: string,
   own?: Strategy.BuiltIn | Strategy.Strategy
-): { readonly chosen: Strategy.BuiltIn | Strategy.Strategy | undefined; readonly source: Source } => {
+): { readonly chosen: Strategy.Own; readonly source: Source } => {
   if (own !== undefined) return { chosen: own, source: "code" }
   const fromOverlay = overrideOf(over.operationOverrides, operation)
   if (fromOverlay !== undefined) return { chosen: fromOverlay, source: "overlay" }

@@ -86,7 +86,7 @@ import { type Hold, Holds } from "./internal/rateHolds.ts"
 import * as rate from "./internal/rateMachine.ts"
 import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
-import type * as Policy from "./Policy.ts"
+import * as Policy from "./Policy.ts"
 import { isResilienceError, RateLimitExceeded, reject, type ResilienceError } from "./ResilienceError.ts"
 import { ResilienceEvents, type Sink, timestamp } from "./EventSink.ts"
 import * as Settings_ from "./Settings.ts"
@@ -149,6 +149,11 @@ export class Settings extends Schema.Class<Settings>("breakwater/RateLimiter/Set
   /** Longest pause that a failed call may cause, 0 (none) to 1 hour. Default 1 hour. */
   maxPause: Settings_.duration({ minimum: 0, maximum: "1 hour" }).pipe(Settings_.withDefault(Duration.hours(1)))
 }) {
+  /** @internal */
+  placeUnsafe(known: Policy.Placed | undefined, services: Policy.Services, isOwn: boolean): Policy.Placed {
+    return Policy.place(this, known, services, isOwn)
+  }
+
   /** Starts a limiter for an operation. Throws `InvalidSettings`. */
   startUnsafe(services: Policy.Services): Limiter {
     return new Limiter({ ...services, settings: this, scope: services.slot === "admission" ? "admission" : "quota" })
@@ -422,6 +427,7 @@ class Permit {
 
 /** One key: what is counted, and who waits. */
 class Lane {
+  touched = false
   readonly key: string | undefined
   private readonly limiter: Limiter
   private machine: rate.Machine

@@ -50,24 +50,17 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import type * as Stream from "effect/Stream"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as Coalesce from "./Coalesce.ts"
-import type * as Decision from "./Decision.ts"
 import * as Errors from "./Classification.ts"
-import type { Snapshot } from "./Operation.ts"
-import type * as Policy from "./Policy.ts"
 import type * as Pipeline from "./Pipeline.ts"
-import * as Monotonic from "./Monotonic.ts"
-import * as Preset from "./Preset.ts"
+import type * as Preset from "./Preset.ts"
 import type { Reason, ResilienceError } from "./ResilienceError.ts"
-import type { ResilienceEvent } from "./EventSchema.ts"
 import * as EventSink from "./EventSink.ts"
-import { type Configuration, type Own, Running, type Start } from "./Running.ts"
+import { type Own, Running, type Start } from "./Running.ts"
 import * as Settings from "./Settings.ts"
-import type * as Strategy from "./Strategy.ts"
+import * as Strategy from "./Strategy.ts"
 import * as Tracing from "./Tracing.ts"
 
 /**
@@ -96,19 +89,7 @@ export interface LayerOptions {
 }
 
 /**
- * The states of all circuits at one moment.
- *
- * @category models
- * @since 0.1.0
- */
-export interface States {
-  /** How many operations run. */
-  readonly operations: number
-  readonly circuits: ReadonlyArray<{ readonly name: string; readonly state: CircuitBreaker.State }>
-}
-
-/**
- * The running operations.
+ * The running operations. `Registry` reads and steers them.
  *
  * @category services
  * @since 0.1.0
@@ -124,145 +105,56 @@ export class Resilience extends Context.Service<
       call: Pipeline.Call,
       fiber: Fiber.Fiber<unknown, unknown>
     ) => Effect.Effect<A, E | ResilienceError, R>
-    /** What decides the numbers, with the count of its changes. */
-    readonly configuration: Effect.Effect<Configuration & { readonly version: number }>
-    /**
-     * Changes the configuration at once and returns its version. Calls that run go
-     * through with the old one. Dies with `InvalidSettings`, and changes nothing,
-     * if the overlay needs `makers` and has none.
-     */
-    readonly configure: (change: (current: Configuration) => Configuration) => Effect.Effect<number>
-    /** Counts the strategies that were prepared. */
-    readonly prepared: Effect.Effect<number>
-    /** Which states the circuits are in. Costs a fraction of `operations`. */
-    readonly states: Effect.Effect<States>
-    /** Every running operation at this moment. */
-    readonly operations: Effect.Effect<ReadonlyArray<Snapshot>>
-    /** One running operation at this moment, by either of its names. */
-    readonly operation: (name: string) => Effect.Effect<Option.Option<Snapshot>>
-    /** Lets an operation count from 0 again, or all of them. Returns how many; states of circuits stay. */
-    readonly resetMetrics: (name?: string) => Effect.Effect<number>
-    /** The decisions that are remembered, newest first for each operation. */
-    readonly decisions: Effect.Effect<ReadonlyArray<Decision.Decision>>
-    /** Every circuit. */
-    readonly circuits: Effect.Effect<ReadonlyArray<CircuitBreaker.Circuit>>
-    /** One circuit, by operation or by `operation:key`. */
-    readonly circuit: (name: string) => Effect.Effect<Option.Option<CircuitBreaker.Circuit>>
-    /** What runs in a place of an operation, by either of its names. */
-    readonly policy: (
-      operation: string,
-      slot: Policy.Slot
-    ) => Effect.Effect<Option.Option<Policy.Running<never, unknown>>>
-    /** What happens from now on. */
-    readonly events: Stream.Stream<ResilienceEvent>
+    /** What runs, for whoever reads and steers it: `Registry`. @internal */
+    readonly running: Running
   }
 >()("breakwater/Resilience") {
   /**
    * Provides the operations, and a sink for their events unless one is there.
-   * Throws `InvalidSettings` at once for options that nothing can run with.
+   * Without a preset the numbers are those of `Preset.simple`. Throws
+   * `InvalidSettings` at once for options that nothing can run with.
    */
-  static readonly layer = (
-    preset: Preset.Preset = Preset.simple,
-    options: LayerOptions = {}
-  ): Layer.Layer<Resilience> => {
-    const { makers } = options
-    const overlay = Preset.overlay(options.overlay ?? {})
-    Preset.checkMakers(overlay, makers)
-    const { decisions, maxKeys, maxOperations } = bounds(options)
+  static readonly layer: {
+    (preset?: undefined, options?: Omit<LayerOptions, "overlay" | "makers">): Layer.Layer<Resilience>
+    (preset: Preset.Preset, options?: LayerOptions): Layer.Layer<Resilience>
+  } = (preset?: Preset.Preset, options: LayerOptions = {}): Layer.Layer<Resilience> => {
+    const { decisions = {}, makers, maxKeys = 10_000, maxOperations = 20_000, overlay } = options
+    const { capacity = 64, sampleEvery = 100 } = decisions
+    Settings.checkCounts("Resilience", [
+      ["maxKeys", maxKeys, 1, 1_000_000],
+      ["maxOperations", maxOperations, 1, 1_000_000],
+      ["decisions.capacity", capacity, 1, 10_000],
+      ["decisions.sampleEvery", sampleEvery, 0, 1_000_000]
+    ])
+    const chooser = preset === undefined ? Strategy.plainly : preset.chooser(overlay, makers)
     return Layer.effectContext(
       Effect.gen(function* () {
         const outer = yield* EventSink.ResilienceEvents
         const clock = yield* Clock.Clock
-        const sink = outer === Context.get(Context.empty(), EventSink.ResilienceEvents) ? EventSink.make() : outer
-        const running = new Running(
-          { preset, overlay, makers, strategies: new Map(), isEnabled: true, retry: true, circuitBreaker: true },
-          {
-            events: sink,
-            keeper: yield* CircuitBreaker.Keeper,
-            rules: yield* Errors.Rules,
-            tracing: yield* Tracing.Current,
-            decisions: { ...decisions, run: yield* runId },
-            maxOperations,
-            maxKeys
-          }
-        )
+        const events = outer === Context.get(Context.empty(), EventSink.ResilienceEvents) ? EventSink.make() : outer
+        const running = new Running(chooser, {
+          events,
+          keeper: yield* CircuitBreaker.Keeper,
+          rules: yield* Errors.Rules,
+          tracing: yield* Tracing.Current,
+          decisions: { capacity, sampleEvery, run: yield* runId },
+          maxOperations,
+          maxKeys
+        })
         for (const start of options.operations ?? []) {
           if (typeof start === "string") running.start(start, undefined, clock)
           else running.start(start.name, start.strategy, clock)
         }
-        return Context.make(Resilience, make(running, sink)).pipe(Context.add(EventSink.ResilienceEvents, sink))
+        return Context.make(Resilience, {
+          running,
+          runUnsafe: (self, name, own, call, fiber) => running.run(self, name, own, call, fiber)
+        }).pipe(Context.add(EventSink.ResilienceEvents, events))
       })
     )
   }
 }
 
-const make = (running: Running, sink: EventSink.Sink): Resilience["Service"] => ({
-  runUnsafe: (self, name, own, call, fiber) => running.run(self, name, own, call, fiber),
-  configuration: Effect.sync(() => ({ ...running.configuration, version: running.version })),
-  configure: (change) =>
-    Effect.sync(() => {
-      running.configure(change(running.configuration))
-      return running.version
-    }),
-  prepared: Effect.sync(() => running.prepared),
-  states: Effect.map(Clock.Clock, (clock) => {
-    const operations = running.operations(clock)
-    const now = Monotonic.now(clock)
-    const circuits: Array<States["circuits"][number]> = []
-    for (const operation of operations) {
-      for (const circuit of operation.circuits?.allUnsafe() ?? []) {
-        circuits.push({ name: circuit.name, state: circuit.stateUnsafe(clock, now) })
-      }
-    }
-    return { operations: operations.length, circuits }
-  }),
-  operations: Effect.map(Clock.Clock, (clock) => running.operations(clock).map((each) => each.snapshotUnsafe(clock))),
-  operation: (name) =>
-    Effect.map(Clock.Clock, (clock) =>
-      Option.map(Option.fromUndefinedOr(running.operation(name, clock)), (found) => found.snapshotUnsafe(clock))
-    ),
-  resetMetrics: (name) =>
-    Effect.map(Clock.Clock, (clock) => {
-      const found = name === undefined ? running.operations(clock) : [running.operation(name, clock)]
-      const operations = found.filter((operation) => operation !== undefined)
-      for (const operation of operations) operation.resetUnsafe()
-      return operations.length
-    }),
-  decisions: Effect.map(Clock.Clock, (clock) => running.operations(clock).flatMap((each) => each.decisionsUnsafe())),
-  circuits: Effect.map(Clock.Clock, (clock) =>
-    running.operations(clock).flatMap((each) => each.circuits?.allUnsafe() ?? [])
-  ),
-  circuit: (name) => Effect.map(Clock.Clock, (clock) => Option.fromUndefinedOr(findCircuit(running, name, clock))),
-  policy: (name, slot) =>
-    Effect.map(Clock.Clock, (clock) =>
-      Option.fromUndefinedOr(running.operation(name, clock)?.policies?.[slot]?.running)
-    ),
-  events: sink.stream
-})
-
 const runId = Effect.map(Random.nextIntBetween(0, 36 ** 5), (n) => n.toString(36).padStart(5, "0"))
-
-const bounds = ({ decisions = {}, maxKeys = 10_000, maxOperations = 20_000 }: LayerOptions) => {
-  const { capacity = 64, sampleEvery = 100 } = decisions
-  const findings = [
-    ["maxKeys", maxKeys, 1, 1_000_000] as const,
-    ["maxOperations", maxOperations, 1, 1_000_000] as const,
-    ["decisions.capacity", capacity, 1, 10_000] as const,
-    ["decisions.sampleEvery", sampleEvery, 0, 1_000_000] as const
-  ].flatMap(([path, value, minimum, maximum]) =>
-    Number.isInteger(value) && value >= minimum && value <= maximum
-      ? []
-      : [{ path, value, rule: `expected a whole number from ${minimum} to ${maximum}, got ${value}` }]
-  )
-  if (findings.length > 0) throw new Settings.InvalidSettings({ settings: "Resilience", findings })
-  return { maxKeys, maxOperations, decisions: { capacity, sampleEvery } }
-}
-
-const findCircuit = (running: Running, name: string, clock: Clock.Clock): CircuitBreaker.Circuit | undefined => {
-  const separator = name.indexOf(":")
-  const [operation, key] = separator === -1 ? [name, undefined] : [name.slice(0, separator), name.slice(separator + 1)]
-  return running.operation(operation, clock)?.circuits?.findUnsafe(key)
-}
 
 /**
  * What a call may say about itself.

@@ -45,6 +45,16 @@ import * as Duration from "effect/Duration"
 // Rejections are built when the system is in trouble, so they are cheap: reasons
 // are plain objects, the error has no stack, and no schema checks their fields.
 
+abstract class Facts<Fields extends object> {
+  constructor(fields: Fields) {
+    Object.assign(this, fields)
+  }
+  /** Whether a retry of ours may repeat the attempt. */
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
 const after = (retryAfter: Duration.Duration | undefined): string =>
   retryAfter === undefined ? "" : `, retry after ${Duration.format(retryAfter)}`
 
@@ -54,16 +64,10 @@ const after = (retryAfter: Duration.Duration | undefined): string =>
  * @category reasons
  * @since 0.1.0
  */
-export class CircuitOpen {
+export class CircuitOpen extends Facts<{ readonly retryAfter: Duration.Duration }> {
   readonly _tag = "CircuitOpen"
   /** Time until the circuit lets a probe through. Exact to the millisecond. */
-  readonly retryAfter: Duration.Duration
-  constructor(fields: { readonly retryAfter: Duration.Duration }) {
-    this.retryAfter = fields.retryAfter
-  }
-  get isRetryable(): boolean {
-    return false
-  }
+  declare readonly retryAfter: Duration.Duration
   get message(): string {
     return `circuit open${after(this.retryAfter)}`
   }
@@ -76,21 +80,17 @@ export class CircuitOpen {
  * @category reasons
  * @since 0.1.0
  */
-export class CircuitHalfOpen {
+export class CircuitHalfOpen extends Facts<object> {
   readonly _tag = "CircuitHalfOpen"
   /** Upper bound: the time until the oldest probe has to have answered, or until the slow start is over. */
-  readonly retryAfter: Duration.Duration
+  declare readonly retryAfter: Duration.Duration
   /** `probing`: all probes are under way. `slow_start`: the circuit has just closed and admits a growing share. */
-  readonly because: "probing" | "slow_start"
+  declare readonly because: "probing" | "slow_start"
   constructor(fields: {
     readonly retryAfter: Duration.Duration
     readonly because?: "probing" | "slow_start" | undefined
   }) {
-    this.retryAfter = fields.retryAfter
-    this.because = fields.because ?? "probing"
-  }
-  get isRetryable(): boolean {
-    return false
+    super({ ...fields, because: fields.because ?? "probing" })
   }
   get message(): string {
     const state = this.because === "probing" ? "half-open and probing" : "closed again and starting slowly"
@@ -104,19 +104,15 @@ export class CircuitHalfOpen {
  * @category reasons
  * @since 0.1.0
  */
-export class CircuitIsolated {
+export class CircuitIsolated extends Facts<{
+  readonly because: string
+  readonly retryAfter?: Duration.Duration | undefined
+}> {
   readonly _tag = "CircuitIsolated"
   /** What the operator gave as reason. */
-  readonly because: string
+  declare readonly because: string
   /** Time until the isolation ends by itself. */
-  readonly retryAfter: Duration.Duration | undefined
-  constructor(fields: { readonly because: string; readonly retryAfter?: Duration.Duration | undefined }) {
-    this.because = fields.because
-    this.retryAfter = fields.retryAfter
-  }
-  get isRetryable(): boolean {
-    return false
-  }
+  declare readonly retryAfter: Duration.Duration | undefined
   get message(): string {
     return `circuit isolated by an operator (${this.because})${after(this.retryAfter)}`
   }
@@ -128,25 +124,20 @@ export class CircuitIsolated {
  * @category reasons
  * @since 0.1.0
  */
-export class TimeoutExceeded {
+export class TimeoutExceeded extends Facts<{
+  readonly scope: "attempt" | "total"
+  readonly limit: Duration.Duration
+  readonly elapsed: Duration.Duration
+}> {
   readonly _tag = "TimeoutExceeded"
   /** `attempt`: this execution was too slow. `total`: the whole call, with its attempts and waits. */
-  readonly scope: "attempt" | "total"
+  declare readonly scope: "attempt" | "total"
   /** The limit in force. */
-  readonly limit: Duration.Duration
+  declare readonly limit: Duration.Duration
   /** Time from the start of the scope to the release of the caller. */
-  readonly elapsed: Duration.Duration
-  constructor(fields: {
-    readonly scope: "attempt" | "total"
-    readonly limit: Duration.Duration
-    readonly elapsed: Duration.Duration
-  }) {
-    this.scope = fields.scope
-    this.limit = fields.limit
-    this.elapsed = fields.elapsed
-  }
+  declare readonly elapsed: Duration.Duration
   /** An attempt that was too slow is a failed attempt; a call that was too slow is over. */
-  get isRetryable(): boolean {
+  override get isRetryable(): boolean {
     return this.scope === "attempt"
   }
   get message(): string {
@@ -161,30 +152,21 @@ export class TimeoutExceeded {
  * @category reasons
  * @since 0.1.0
  */
-export class BulkheadFull {
+export class BulkheadFull extends Facts<{
+  readonly active: number
+  readonly queued: number
+  readonly limit: number
+  readonly waited: Duration.Duration
+}> {
   readonly _tag = "BulkheadFull"
   /** Calls that ran at that moment. */
-  readonly active: number
+  declare readonly active: number
   /** Calls that waited at that moment. */
-  readonly queued: number
+  declare readonly queued: number
   /** Calls that may run at once. */
-  readonly limit: number
+  declare readonly limit: number
   /** How long the call itself waited. */
-  readonly waited: Duration.Duration
-  constructor(fields: {
-    readonly active: number
-    readonly queued: number
-    readonly limit: number
-    readonly waited: Duration.Duration
-  }) {
-    this.active = fields.active
-    this.queued = fields.queued
-    this.limit = fields.limit
-    this.waited = fields.waited
-  }
-  get isRetryable(): boolean {
-    return false
-  }
+  declare readonly waited: Duration.Duration
   get message(): string {
     return `bulkhead full: ${this.active} of ${this.limit} running, ${this.queued} waiting`
   }
@@ -196,32 +178,26 @@ export class BulkheadFull {
  * @category reasons
  * @since 0.1.0
  */
-export class RateLimitExceeded {
+export class RateLimitExceeded extends Facts<object> {
   readonly _tag = "RateLimitExceeded"
   /** `admission`: once for a call, before all attempts. `quota`: for each attempt. */
-  readonly scope: "admission" | "quota"
+  declare readonly scope: "admission" | "quota"
   /**
    * Time until a call of the same cost has room, if no other takes it. Exact to
    * the millisecond. Infinite for a cost that never passes.
    */
-  readonly retryAfter: Duration.Duration
+  declare readonly retryAfter: Duration.Duration
   /** Calls, or units of cost, in one window. */
-  readonly limit: number
+  declare readonly limit: number
   /** Units that the call asked for. */
-  readonly cost: number
+  declare readonly cost: number
   constructor(fields: {
     readonly scope: "admission" | "quota"
     readonly retryAfter: Duration.Duration
     readonly limit: number
     readonly cost?: number | undefined
   }) {
-    this.scope = fields.scope
-    this.retryAfter = fields.retryAfter
-    this.limit = fields.limit
-    this.cost = fields.cost ?? 1
-  }
-  get isRetryable(): boolean {
-    return false
+    super({ ...fields, cost: fields.cost ?? 1 })
   }
   get message(): string {
     if (!Duration.isFinite(this.retryAfter)) {

@@ -20,7 +20,7 @@
  *
  * const program = Effect.gen(function*() {
  *   const events = yield* ResilienceEvent.ResilienceEvents
- *   const seen = yield* events.stream.pipe(Stream.take(1), Stream.runCollect, Effect.forkChild({ startImmediately: true }))
+ *   const seen = yield* ResilienceEvent.stream(events).pipe(Stream.take(1), Stream.runCollect, Effect.forkChild({ startImmediately: true }))
  *   const breaker = yield* CircuitBreaker.make({ operation: "payments", settings: { failureThreshold: 1 } })
  *   yield* Effect.exit(Effect.fail("down").pipe(breaker.protect()))
  *   return (yield* Fiber.join(seen)).map((event) => event._tag)

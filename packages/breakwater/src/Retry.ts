@@ -49,7 +49,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -106,7 +106,7 @@ export type Nested = typeof Nested.Type
  * @category schemas
  * @since 0.1.0
  */
-export class Settings extends Schema.Class<Settings>("breakwater/Retry/Settings")({
+export const Settings = /*#__PURE__*/ Settings_.struct("breakwater/Retry/Settings", () => ({
   /** Attempts in all, the first one included, 1 to 20. Default 3. */
   maxAttempts: Settings_.count({ minimum: 1, maximum: 20 }).pipe(Settings_.withDefault(3)),
   /** First pause before it is raised to `minDelay`, 1 ms to 1 hour. Default 200 millis. */
@@ -125,7 +125,13 @@ export class Settings extends Schema.Class<Settings>("breakwater/Retry/Settings"
   jitterMax: Settings_.duration({ minimum: 0, maximum: "1 hour" }).pipe(Settings_.withDefault(Duration.seconds(2))),
   /** Default `warn`. */
   nested: Nested.pipe(Settings_.withDefault("warn"))
-}) {}
+}))
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Settings = typeof Settings.Type
 
 /**
  * Settings as code writes them.
@@ -151,13 +157,11 @@ export interface SettingsInput {
  * @since 0.1.0
  */
 export const settings = (input: SettingsInput | Settings = {}): Settings =>
-  input instanceof Settings
-    ? input
-    : Settings_.make(Settings, {
-        settings: "Retry",
-        input,
-        durations: ["base", "minDelay", "maxDelay", "jitterMax"]
-      })
+  Settings_.make<Settings, SettingsInput>(Settings, {
+    settings: "Retry",
+    input,
+    durations: ["base", "minDelay", "maxDelay", "jitterMax"]
+  })
 
 const toMachine = (settings: Settings): backoff.Settings => ({
   base: Duration.toMillis(settings.base),
@@ -180,7 +184,9 @@ export const schedule = (
   options: { readonly rules?: ReadonlyArray<Errors.Rule> | undefined } = {}
 ): Schedule.Schedule<Duration.Duration> =>
   scheduleOf(settings(input), (error: unknown) =>
-    Effect.map(Errors.Rules, (rules) => Errors.classify(error, [...(options.rules ?? []), ...rules]))
+    Effect.zipWith(Errors.Rules, Clock.currentTimeMillis, (rules, now) =>
+      Errors.classify(error, [...(options.rules ?? []), ...rules], { now })
+    )
   )
 
 const scheduleOf = <Input>(
@@ -277,7 +283,6 @@ export interface Failed {
   readonly error: unknown
   readonly classification: Errors.Classification
   readonly key: string | undefined
-  readonly clock: Clock.Clock
   readonly moment: Moment.Moment
 }
 
@@ -292,7 +297,6 @@ export interface Scheduled {
   readonly delay: Duration.Duration
   readonly error: unknown
   readonly key: string | undefined
-  readonly clock: Clock.Clock
   readonly moment: Moment.Moment
 }
 
@@ -309,7 +313,6 @@ export interface GivenUp {
   /** `budget`: others repeat enough. `nested`: left to a retry around or inside of this one. */
   readonly because: "attempts" | "deadline" | "budget" | "nested"
   readonly key: string | undefined
-  readonly clock: Clock.Clock
   readonly moment: Moment.Moment
 }
 
@@ -323,7 +326,7 @@ export interface NestedRetry {
   /** The operation of the inner retry. */
   readonly inner: string
   readonly key: string | undefined
-  readonly clock: Clock.Clock
+  readonly moment: Moment.Moment
 }
 
 /**
@@ -351,8 +354,8 @@ export const retry: {
   <A, E, R>(self: Effect.Effect<A, E, R>, options?: Options): Effect.Effect<A, E, R>
 } = /*#__PURE__*/ dual(
   (args) => Effect.isEffect(args[0]),
-  <A, E, R>(self: Effect.Effect<A, E, R>, { settings, ...call }: Options = {}) => {
-    const prepared = prepare(settings)
+  <A, E, R>(self: Effect.Effect<A, E, R>, { settings: input, ...call }: Options = {}) => {
+    const prepared = prepare(settings(input))
     return Effect.withFiber<A, E, R>((fiber) => run(self, prepared, call, Moment.of(fiber)))
   }
 )
@@ -372,18 +375,15 @@ export interface Prepared {
 }
 
 /**
- * Checks settings and prepares them. Throws `InvalidSettings`.
+ * Prepares checked settings.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const prepare = (input: SettingsInput | Settings = {}): Prepared => {
-  const checked = settings(input)
-  return {
-    nested: checked.nested,
-    makeStep: Schedule.toStep(scheduleOf(checked, (failed: Errors.Classification) => Effect.succeed(failed)))
-  }
-}
+export const prepare = (settings: Settings): Prepared => ({
+  nested: settings.nested,
+  makeStep: Schedule.toStep(scheduleOf(settings, (failed: Errors.Classification) => Effect.succeed(failed)))
+})
 
 /**
  * What one call says to the retry.
@@ -412,7 +412,7 @@ export const run = <A, E, R>(
   { budget, key, observer, operation = "retry", rules = [] }: CallOptions,
   moment: Moment.Moment
 ): Effect.Effect<A, E, R> => {
-  const { clock, now: start } = moment
+  const start = moment.now
   const spending = budget?.spend(start)
   let attempt = 1
   let step: Effect.Success<typeof makeStep> | undefined
@@ -421,7 +421,7 @@ export const run = <A, E, R>(
     const elapsed = Duration.millis(moment.now - start)
     let annotations: Context.Context<Exhausted> = Context.make(Exhausted, { attempts: attempt, elapsed })
     if (because !== undefined) {
-      observer?.onExhausted?.({ attempts: attempt, elapsed, error, because, key, clock, moment })
+      observer?.onExhausted?.({ attempts: attempt, elapsed, error, because, key, moment })
       annotations = Context.add(annotations, GaveUp, { operation, attempts: attempt, because })
     }
     return Effect.failCause(Cause.annotate(cause, annotations, { overwrite: true }))
@@ -429,7 +429,7 @@ export const run = <A, E, R>(
 
   const announced = (): Around => ({
     innerYields: nested === "innerYields",
-    onRepeatedInside: (inner) => observer?.onNested?.({ inner, key, clock })
+    onRepeatedInside: (inner) => observer?.onNested?.({ inner, key, moment })
   })
 
   /** Leaves it to another retry, or tells that both repeat. */
@@ -438,7 +438,7 @@ export const run = <A, E, R>(
     if (inner !== undefined && hasTried(inner)) {
       if (nested === "outerYields") return true
       // From the second attempt on the inner retry tells it by itself.
-      if (attempt === 1 && inner.attempts > 1) observer?.onNested?.({ inner: inner.operation, key, clock })
+      if (attempt === 1 && inner.attempts > 1) observer?.onNested?.({ inner: inner.operation, key, moment })
     }
     outer?.onRepeatedInside(operation)
     return false
@@ -451,14 +451,16 @@ export const run = <A, E, R>(
       if (Option.isNone(failed)) return Effect.failCause(cause)
       const error = failed.value
       moment.read()
-      const classification = Errors.classify(error, [...rules, ...fiber.getRef(Errors.Rules)])
-      observer?.onFailed?.({ attempt, error, classification, key, clock, moment })
+      const classification = Errors.classify(error, [...rules, ...fiber.getRef(Errors.Rules)], {
+        now: moment.wallMillis
+      })
+      observer?.onFailed?.({ attempt, error, classification, key, moment })
       // No rule repeats a rejection of ours: it says that the call is over.
       const isRejected = isResilienceError(error) && !error.isRetryable
       if (isRejected || !classification.retried) return giveUp(cause, error, undefined)
       return Effect.flatMap(step === undefined ? makeStep : Effect.succeed(step), (ready) => {
         step = ready
-        return Pull.matchEffect(ready(clock.currentTimeMillisUnsafe(), classification), {
+        return Pull.matchEffect(ready(moment.wallMillis, classification), {
           onSuccess: ([, delay]) => {
             if (Duration.toMillis(delay) >= moment.left - tolerance) return giveUp(cause, error, "deadline")
             const outer = fiber.getRef(Around)
@@ -466,7 +468,7 @@ export const run = <A, E, R>(
               return giveUp(cause, error, "nested")
             }
             if (spending !== undefined && !spending.reserve(moment.now)) return giveUp(cause, error, "budget")
-            observer?.onScheduled?.({ attempt: attempt + 1, delay, error, key, clock, moment })
+            observer?.onScheduled?.({ attempt: attempt + 1, delay, error, key, moment })
             return Effect.flatMap(Effect.sleep(delay), () => {
               // Waking took longer than asked for: the deadline may have passed meanwhile.
               moment.read()

@@ -100,20 +100,74 @@ export class Settings extends Schema.Class<Settings>("breakwater/RetryBudget/Set
    */
   dependency: Schema.optionalKey(Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(64)))
 }) {
-  /** Starts the budget of one dependency. */
-  startUnsafe(dependency: string): Policy.RunningBudget<Settings, Snapshot> {
-    const budgets = new Budgets(this, 1)
-    const { open, spend } = budgets.of(dependency)
-    return {
-      get countsRunning() {
-        return budgets.countsRunning
-      },
-      open,
-      spend,
-      retuneUnsafe: (settings) => budgets.retuneUnsafe(settings),
-      isAtRest: (now) => budgets.isAtRest(now),
-      snapshotUnsafe: (clock) => budgets.snapshotUnsafe(dependency, clock)
+  /** @internal */
+  keepUnsafe(maxKeys: number): Policy.KeptBudgets {
+    // Given only what was made here, which the compiler cannot see.
+    return new Kept(maxKeys) as unknown as Policy.KeptBudgets
+  }
+}
+
+type Started = { readonly settings: Settings; readonly running: Policy.RunningBudget<Settings, Snapshot> }
+
+/** The budget of one dependency. */
+const start = (settings: Settings, dependency: string): Started["running"] => {
+  const budgets = new Budgets(settings, 1)
+  const { open, spend } = budgets.of(dependency)
+  return {
+    get countsRunning() {
+      return budgets.countsRunning
+    },
+    open,
+    spend,
+    retuneUnsafe: (settings) => budgets.retuneUnsafe(settings),
+    isAtRest: (now) => budgets.isAtRest(now),
+    snapshotUnsafe: (clock) => budgets.snapshotUnsafe(dependency, clock)
+  }
+}
+
+/** What runs goes on. */
+const retuned = (known: Started | undefined, settings: Settings, dependency: string): Started => {
+  if (known === undefined) return { settings, running: start(settings, dependency) }
+  if (known.settings !== settings) known.running.retuneUnsafe(settings)
+  return { settings, running: known.running }
+}
+
+const isShared = ({ settings }: Started): boolean => settings.dependency !== undefined
+
+/** The budgets of one program. */
+class Kept {
+  private readonly byDependency: BoundedMap<string, { touched: boolean; started: Started }>
+  private leftOver: Started | undefined = undefined
+
+  constructor(maxKeys: number) {
+    this.byDependency = new BoundedMap(maxKeys, ({ started }, now) => started.running.isAtRest(now))
+  }
+
+  shared(settings: Settings, now: number): Started["running"] | undefined {
+    const { dependency } = settings
+    if (dependency === undefined) return undefined
+    const known = this.byDependency.get(dependency)
+    const started = retuned(known?.started, settings, dependency)
+    if (known !== undefined) known.started = started
+    else if (!this.byDependency.add(dependency, { touched: false, started }, now)) {
+      // Full of budgets in use: what is left over shares one.
+      this.leftOver = retuned(this.leftOver, settings, "(overflow)")
+      return this.leftOver.running
     }
+    return started.running
+  }
+
+  of(
+    operation: string,
+    known: Started | undefined,
+    { settings, shared }: { readonly settings: Settings; readonly shared: Started["running"] | undefined },
+    isOwn: boolean
+  ): Started {
+    const isMissing = known === undefined || (shared === undefined && isShared(known))
+    if (known !== undefined && !isOwn && !isMissing) return known
+    if (shared !== undefined) return { settings, running: shared }
+    // Others may count on a shared one.
+    return retuned(known === undefined || isShared(known) ? undefined : known, settings, operation)
   }
 }
 
@@ -179,6 +233,7 @@ const tune = (settings: Settings): Tuning => ({ settings, machine: toMachine(set
 
 /** The budget of one dependency. */
 class Account implements Policy.Account {
+  touched = false
   readonly dependency: string
   tuning: Tuning
   private readonly state = new machine.Account()

@@ -4,8 +4,8 @@
  *
  * **Details**
  *
- * Settings are data: one `Schema.Class` per policy serves as constructor, JSON
- * codec, `Config` and documentation. Code writes durations as
+ * Settings are data: one schema per policy serves as constructor, JSON codec,
+ * `Config` and documentation. Code writes durations as
  * `Duration.Input`; text writes them as `"10 seconds"`.
  *
  * **Gotchas**
@@ -89,6 +89,19 @@ export const withDefault =
       Schema.withDecodingDefaultType(Effect.succeed(value)),
       Schema.withConstructorDefault(Effect.succeed(value))
     )
+
+/**
+ * The schema of the settings of a policy. The fields are a function so that a
+ * program which does not name the schema does not bundle it: write
+ * `/*#__PURE__*\/` in front of the call.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const struct = <const Fields extends Schema.Struct.Fields>(
+  identifier: string,
+  fields: () => Fields
+): Schema.Struct<Fields> => Schema.Struct(fields()).annotate({ identifier })
 
 /**
  * A whole number within `[minimum, maximum]`.
@@ -176,10 +189,26 @@ export const make = <Self, Input extends object>(
  * @category constructors
  * @since 0.1.0
  */
-export const checkMaxKeys = (settings: string, maxKeys: number | undefined): void => {
-  if (maxKeys === undefined || (Number.isInteger(maxKeys) && maxKeys >= 1 && maxKeys <= 1_000_000)) return
-  const rule = `expected an integer from 1 to 1000000, got ${maxKeys}`
-  throw new InvalidSettings({ settings, findings: [{ path: "maxKeys", value: maxKeys, rule }] })
+export const checkMaxKeys = (settings: string, maxKeys: number | undefined): void =>
+  checkCounts(settings, [["maxKeys", maxKeys, 1, 1_000_000]])
+
+/**
+ * Checks whole numbers: each with its path, its value, and the least and the
+ * most it may be. Throws `InvalidSettings`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const checkCounts = (
+  settings: string,
+  counts: ReadonlyArray<readonly [path: string, value: number | undefined, minimum: number, maximum: number]>
+): void => {
+  const findings = counts.flatMap(([path, value, minimum, maximum]) =>
+    value === undefined || (Number.isInteger(value) && value >= minimum && value <= maximum)
+      ? []
+      : [{ path, value, rule: `expected a whole number from ${minimum} to ${maximum}, got ${value}` }]
+  )
+  if (findings.length > 0) throw new InvalidSettings({ settings, findings })
 }
 
 // `Duration.fromInput` reads NaN as zero; here it is a mistake.

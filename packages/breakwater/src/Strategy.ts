@@ -63,7 +63,11 @@ const policy = <S extends Schema.Constraint>(settings: S) => Schema.Union([setti
 
 // By what they do and not by class: a program bundles the policies that it names itself.
 const started = <S extends Policy.Startable | Policy.StartableBudget>() =>
-  policy(Schema.declare((u): u is S => Policy.isStartable(u))).pipe(Settings_.withDefault(false))
+  policy(
+    Schema.declare((u): u is S => Policy.isStartable(u), {
+      expected: "settings made by Bulkhead.settings, RateLimiter.settings or RetryBudget.settings"
+    })
+  ).pipe(Settings_.withDefault(false))
 
 /**
  * The settings of each policy of a strategy. `false` leaves a policy out.
@@ -71,7 +75,7 @@ const started = <S extends Policy.Startable | Policy.StartableBudget>() =>
  * @category schemas
  * @since 0.1.0
  */
-export class Settings extends Schema.Class<Settings>("breakwater/Strategy/Settings")({
+export const Settings = /*#__PURE__*/ Settings_.struct("breakwater/Strategy/Settings", () => ({
   retry: policy(Retry.Settings),
   circuitBreaker: policy(CircuitBreaker.Settings),
   timeout: policy(Timeout.Settings),
@@ -83,7 +87,13 @@ export class Settings extends Schema.Class<Settings>("breakwater/Strategy/Settin
   quota: started<RateLimiter.Settings>(),
   /** A limit on retries, as a share of the calls. Default `false`. */
   retryBudget: started<RetryBudget.Settings>()
-}) {}
+}))
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Settings = typeof Settings.Type
 
 /**
  * A named composition of policies. `R` lists the reasons with which it can end
@@ -98,7 +108,7 @@ export interface Strategy<out Name extends string = string, out R extends Reason
   /** Rules for its errors, asked before the built-in classification. */
   readonly rules: ReadonlyArray<Errors.Rule>
   /** Open times that grow, in place of the fixed one. */
-  readonly openSchedule: Schedule.Schedule<unknown, number> | undefined
+  readonly openTimes: CircuitBreaker.OpenTimes | undefined
   readonly "~reason"?: R
 }
 
@@ -188,23 +198,31 @@ export const make = <const Name extends string, const O extends Overrides = {}>(
     })
   }
   const from = typeof base === "string" ? builtIn[base] : base
+  const circuitBreaker = merge(
+    withoutPolicy(from.settings.circuitBreaker, stated),
+    stated.circuitBreaker,
+    CircuitBreaker.settings
+  )
   return {
     name,
-    settings: new Settings({
-      retry: merge(from.settings.retry, stated.retry, Retry.settings),
-      circuitBreaker: merge(
-        withoutPolicy(from.settings.circuitBreaker, stated),
-        stated.circuitBreaker,
-        CircuitBreaker.settings
-      ),
-      timeout: merge(from.settings.timeout, stated.timeout, Timeout.settings),
-      admission: stated.admission ?? from.settings.admission,
-      bulkhead: stated.bulkhead ?? from.settings.bulkhead,
-      quota: stated.quota ?? from.settings.quota,
-      retryBudget: stated.retryBudget ?? from.settings.retryBudget
+    settings: Settings_.make<Settings, Settings>(Settings, {
+      settings: "Strategy",
+      input: {
+        retry: merge(from.settings.retry, stated.retry, Retry.settings),
+        circuitBreaker,
+        timeout: merge(from.settings.timeout, stated.timeout, Timeout.settings),
+        admission: stated.admission ?? from.settings.admission,
+        bulkhead: stated.bulkhead ?? from.settings.bulkhead,
+        quota: stated.quota ?? from.settings.quota,
+        retryBudget: stated.retryBudget ?? from.settings.retryBudget
+      },
+      durations: []
     }),
     rules: [...rules, ...from.rules],
-    openSchedule: openSchedule ?? from.openSchedule
+    openTimes:
+      openSchedule === undefined
+        ? from.openTimes
+        : CircuitBreaker.openTimesOf(openSchedule, circuitBreaker ? circuitBreaker.openDuration : Duration.minutes(1))
   }
 }
 
@@ -217,7 +235,7 @@ const withoutPolicy = (
 ): CircuitBreaker.Settings | false => {
   if (from === false || !circuitBreaker || circuitBreaker.failureThreshold === undefined) return from
   const { tripPolicy: _replaced, ...others } = from
-  return new CircuitBreaker.Settings(others)
+  return others
 }
 
 /** A field stated as `undefined` is not stated. */
@@ -227,38 +245,53 @@ const withoutUndefined = (stated: object): object =>
 const merge = <S extends object>(from: S | false, stated: object | false | undefined, check: (input: object) => S) =>
   stated === undefined ? from : stated === false ? false : check({ ...from, ...withoutUndefined(stated) })
 
+/** Times in seconds. */
+type Numbers = readonly [
+  maxAttempts: number,
+  total: number,
+  attempt: number,
+  base: number,
+  minDelay: number,
+  maxDelay: number,
+  jitterMax: number,
+  failureThreshold: number,
+  openDuration: number
+]
+
 const preset = <const Name extends BuiltIn>(
   name: Name,
-  numbers: {
-    readonly maxAttempts: number
-    readonly total: number
-    readonly attempt: number
-    readonly multiplier: number
-    readonly min: number
-    readonly max: number
-    readonly jitterMax: number
-    readonly threshold: number
-    readonly openFor: number
-  }
+  [maxAttempts, total, attempt, base, minDelay, maxDelay, jitterMax, failureThreshold, openDuration]: Numbers
 ): Strategy<Name, Standard> => ({
   name,
-  settings: new Settings({
-    retry: Retry.settings({
-      maxAttempts: numbers.maxAttempts,
-      base: Duration.seconds(numbers.multiplier),
-      minDelay: Duration.seconds(numbers.min),
-      maxDelay: Duration.seconds(numbers.max),
+  // Plain data, and checked by a test: whoever names no schema bundles none.
+  settings: {
+    retry: {
+      maxAttempts,
+      base: Duration.seconds(base),
+      factor: 2,
+      minDelay: Duration.seconds(minDelay),
+      maxDelay: Duration.seconds(maxDelay),
       jitter: "additive",
-      jitterMax: Duration.seconds(numbers.jitterMax)
-    }),
-    circuitBreaker: CircuitBreaker.settings({
-      failureThreshold: numbers.threshold,
-      openDuration: Duration.seconds(numbers.openFor)
-    }),
-    timeout: Timeout.settings({ attempt: Duration.seconds(numbers.attempt), total: Duration.seconds(numbers.total) })
-  }),
+      jitterMax: Duration.seconds(jitterMax),
+      nested: "warn"
+    },
+    circuitBreaker: {
+      failureThreshold,
+      openDuration: Duration.seconds(openDuration),
+      halfOpenMaxCalls: 1
+    },
+    timeout: {
+      attempt: Duration.seconds(attempt),
+      total: Duration.seconds(total),
+      mode: "detach"
+    },
+    admission: false,
+    bulkhead: false,
+    quota: false,
+    retryBudget: false
+  },
   rules: [],
-  openSchedule: undefined
+  openTimes: undefined
 })
 
 /**
@@ -267,17 +300,7 @@ const preset = <const Name extends BuiltIn>(
  * @category strategies
  * @since 0.1.0
  */
-export const aggressive = preset("aggressive", {
-  maxAttempts: 2,
-  total: 10,
-  attempt: 5,
-  multiplier: 0.5,
-  min: 1,
-  max: 5,
-  jitterMax: 2,
-  threshold: 3,
-  openFor: 30
-})
+export const aggressive = /*#__PURE__*/ preset("aggressive", [2, 10, 5, 0.5, 1, 5, 2, 3, 30])
 
 /**
  * The middle way, and the default.
@@ -285,17 +308,7 @@ export const aggressive = preset("aggressive", {
  * @category strategies
  * @since 0.1.0
  */
-export const balanced = preset("balanced", {
-  maxAttempts: 3,
-  total: 30,
-  attempt: 10,
-  multiplier: 1,
-  min: 2,
-  max: 10,
-  jitterMax: 2,
-  threshold: 5,
-  openFor: 60
-})
+export const balanced = /*#__PURE__*/ preset("balanced", [3, 30, 10, 1, 2, 10, 2, 5, 60])
 
 /**
  * Patient: for work that nobody watches.
@@ -303,17 +316,7 @@ export const balanced = preset("balanced", {
  * @category strategies
  * @since 0.1.0
  */
-export const conservative = preset("conservative", {
-  maxAttempts: 5,
-  total: 120,
-  attempt: 30,
-  multiplier: 2,
-  min: 4,
-  max: 30,
-  jitterMax: 2,
-  threshold: 8,
-  openFor: 120
-})
+export const conservative = /*#__PURE__*/ preset("conservative", [5, 120, 30, 2, 4, 30, 2, 8, 120])
 
 /**
  * Gives up last: for what must happen.
@@ -321,17 +324,7 @@ export const conservative = preset("conservative", {
  * @category strategies
  * @since 0.1.0
  */
-export const critical = preset("critical", {
-  maxAttempts: 7,
-  total: 300,
-  attempt: 60,
-  multiplier: 1.5,
-  min: 3,
-  max: 60,
-  jitterMax: 5,
-  threshold: 10,
-  openFor: 300
-})
+export const critical = /*#__PURE__*/ preset("critical", [7, 300, 60, 1.5, 3, 60, 5, 10, 300])
 
 /**
  * The built-in strategies by name.
@@ -340,3 +333,64 @@ export const critical = preset("critical", {
  * @since 0.1.0
  */
 export const builtIn = { aggressive, balanced, conservative, critical } as const satisfies Record<BuiltIn, Strategy>
+
+/**
+ * Where the strategy of an operation comes from: an operator, its code, an
+ * entry of an overlay or preset for it, or the default of either.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Source = "operator" | "code" | "overlay" | "preset" | "overlay_default" | "preset_default"
+
+/**
+ * The strategy of an operation with the numbers in force.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Resolved {
+  readonly strategy: Strategy
+  readonly source: Source
+}
+
+/**
+ * Chooses the strategies of operations, and their numbers.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Chooser {
+  /** `false`: effects run as if they were not guarded. */
+  readonly isEnabled: boolean
+  /** The name under which an operation runs. */
+  readonly nameOf: (operation: string) => string
+  /** `own` is what the code names. `chosen` is `undefined` for the default one. */
+  readonly choose: (operation: string, own: Own) => { readonly chosen: Own; readonly source: Source }
+  /** A chosen strategy with the numbers in force. */
+  readonly strategyOf: (chosen: Own) => Strategy
+}
+
+/**
+ * The strategy that the code names, if it names one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Own = BuiltIn | Strategy | undefined
+
+const standard = /*#__PURE__*/ preset("balanced", [3, 60, 10, 1, 2, 10, 2, 5, 60])
+
+/**
+ * What `Preset.simple` comes to, without its short names of operations:
+ * `balanced`, with 60 seconds in all, unless the code names another strategy.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const plainly: Chooser = {
+  isEnabled: true,
+  nameOf: (operation) => operation,
+  choose: (_operation, own) => ({ chosen: own, source: own === undefined ? "preset_default" : "code" }),
+  strategyOf: (chosen = standard) => (typeof chosen === "string" ? builtIn[chosen] : chosen)
+}

@@ -41,14 +41,12 @@ import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Schema from "effect/Schema"
 import * as Child from "./Child.ts"
 import * as Deadline from "./Deadline.ts"
 import * as DeadlineQueue from "./DeadlineQueue.ts"
-import type { Entry } from "./internal/deadlineList.ts"
 import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import { reject, type ResilienceError, TimeoutExceeded } from "./ResilienceError.ts"
@@ -77,14 +75,20 @@ export type Mode = typeof Mode.Type
  * @category schemas
  * @since 0.1.0
  */
-export class Settings extends Schema.Class<Settings>("breakwater/Timeout/Settings")({
+export const Settings = /*#__PURE__*/ Settings_.struct("breakwater/Timeout/Settings", () => ({
   /** Longest time for one attempt, 1 ms to 1 day. Default 10 seconds. */
   attempt: Settings_.duration(range).pipe(Settings_.withDefault(Duration.seconds(10))),
   /** Longest time for the call with its attempts and waits, 1 ms to 1 day. Default 30 seconds. */
   total: Settings_.duration(range).pipe(Settings_.withDefault(Duration.seconds(30))),
   /** Whether the caller waits for finalizers: `detach` or `await`. Default `detach`. */
   mode: Mode.pipe(Settings_.withDefault("detach"))
-}) {}
+}))
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Settings = typeof Settings.Type
 
 /**
  * Settings as code writes them.
@@ -105,9 +109,7 @@ export interface SettingsInput {
  * @since 0.1.0
  */
 export const settings = (input: SettingsInput | Settings = {}): Settings =>
-  input instanceof Settings
-    ? input
-    : Settings_.make(Settings, { settings: "Timeout", input, durations: ["attempt", "total"] })
+  Settings_.make<Settings, SettingsInput>(Settings, { settings: "Timeout", input, durations: ["attempt", "total"] })
 
 /**
  * Who is told when a limit passes. Must not throw.
@@ -200,50 +202,25 @@ export const run = <A, E, R>(
   // moment at which an interruption could find a started attempt unattended.
   Effect.callback<A, E | ResilienceError<TimeoutExceeded>, R>((resume) => {
     const fiber = Fiber.getCurrent()!
-    const attempt = new Attempt(fiber, attemptLimit, options, moment ?? Moment.of(fiber), resume)
-    return attempt.start(self)
-  })
+    const { clock, deadline, now: startedAt } = moment ?? Moment.of(fiber)
+    const { key, mode, observer, operation = "timeout" } = options
+    // Whether the call's deadline comes before the attempt's own.
+    const total = deadline !== undefined && deadline.at - startedAt <= attemptLimit ? deadline : undefined
+    const limit = total === undefined ? attemptLimit : total.limit
+    const at = total === undefined ? startedAt + limit : total.at
 
-/** One execution under its limit. Ends once: by answer, by limit or by interruption. */
-class Attempt<A, E> {
-  private readonly fiber: Fiber.Fiber<unknown, unknown>
-  private readonly options: Options
-  private readonly clock: Clock.Clock
-  private readonly deadline: Deadline.Deadline | undefined
-  private readonly startedAt: number
-  private readonly limit: number
-  private readonly resume: (effect: Effect.Effect<A, E | ResilienceError<TimeoutExceeded>>) => void
-  /** Whether the call's deadline comes before the attempt's own. */
-  private readonly isTotal: boolean
-  private child: Fiber.Fiber<A, E> | undefined = undefined
-  private entry: Entry | undefined = undefined
-  private hasEnded = false
-
-  constructor(
-    fiber: Fiber.Fiber<unknown, unknown>,
-    attemptLimit: number,
-    options: Options,
-    moment: Moment.Moment,
-    resume: (effect: Effect.Effect<A, E | ResilienceError<TimeoutExceeded>>) => void
-  ) {
-    this.fiber = fiber
-    this.options = options
-    this.clock = moment.clock
-    this.deadline = moment.deadline
-    this.startedAt = moment.now
-    this.resume = resume
-    this.isTotal = this.deadline !== undefined && this.deadline.at - this.startedAt <= attemptLimit
-    this.limit = this.isTotal ? this.deadline!.limit : attemptLimit
-  }
-
-  /** Returns what to do when the caller is interrupted. */
-  start<R>(self: Effect.Effect<A, E, R>): Effect.Effect<void> | undefined {
-    const { deadline, fiber, limit, startedAt } = this
-    const at = this.isTotal ? deadline!.at : startedAt + limit
-    if (at <= startedAt) {
-      this.resume(Effect.fail(this.timedOut()))
-      return undefined
+    const timedOut = (): Effect.Effect<never, ResilienceError<TimeoutExceeded>> => {
+      const reason = new TimeoutExceeded({
+        scope: total === undefined ? "attempt" : "total",
+        limit: Duration.millis(limit),
+        elapsed: Duration.millis(Monotonic.now(clock) - (total === undefined ? startedAt : total.startedAt))
+      })
+      const error = reject(operation, key, reason)
+      observer?.onTimedOut(error, clock)
+      return Effect.fail(error)
     }
+
+    if (at <= startedAt) return resume(timedOut())
     const { context } = fiber
     const child = Child.start(
       self,
@@ -251,61 +228,38 @@ class Attempt<A, E> {
       fiber.getRef(Deadline.Current) === deadline ? context : Context.add(context, Deadline.Current, deadline)
     )
     const early = child.pollUnsafe()
-    if (early !== undefined) {
-      this.resume(early)
-      return undefined
+    if (early !== undefined) return resume(early)
+
+    // It ends once: by answer, by limit or by interruption.
+    let hasEnded = false
+    const release = (): void => {
+      hasEnded = true
+      const failure = timedOut()
+      child.interruptUnsafe(fiber.id)
+      if (child.pollUnsafe() !== undefined) return resume(failure)
+      if (mode === "await") {
+        child.addObserver(() => resume(failure))
+        return
+      }
+      if (observer !== undefined) {
+        observer.onAbandoned(1, key, clock)
+        child.addObserver(() => observer.onAbandoned(-1, key, clock))
+      }
+      resume(failure)
     }
-    this.child = child
-    if (at !== Infinity) this.entry = DeadlineQueue.of(this.clock).add(fiber, startedAt, limit, at, this.release)
-    child.addObserver(this.answer)
+    const queue = DeadlineQueue.of(clock)
+    const entry = at === Infinity ? undefined : queue.add(fiber, startedAt, limit, at, release)
+    const end = (): void => {
+      hasEnded = true
+      if (entry !== undefined) queue.remove(entry)
+    }
+    child.addObserver((exit) => {
+      if (hasEnded) return
+      end()
+      resume(exit)
+    })
     return Effect.suspend(() => {
-      this.end()
+      end()
       return Fiber.interrupt(child)
     })
-  }
-
-  private end(): void {
-    this.hasEnded = true
-    if (this.entry !== undefined) DeadlineQueue.of(this.clock).remove(this.entry)
-  }
-
-  private readonly answer = (exit: Exit.Exit<A, E>): void => {
-    if (this.hasEnded) return
-    this.end()
-    this.resume(exit)
-  }
-
-  private readonly release = (): void => {
-    const child = this.child!
-    const { key, mode, observer } = this.options
-    this.hasEnded = true
-    const failure = Effect.fail(this.timedOut())
-    child.interruptUnsafe(this.fiber.id)
-    if (child.pollUnsafe() !== undefined) return this.resume(failure)
-    if (mode === "await") {
-      child.addObserver(() => this.resume(failure))
-      return
-    }
-    if (observer !== undefined) {
-      observer.onAbandoned(1, key, this.clock)
-      child.addObserver(() => observer.onAbandoned(-1, key, this.clock))
-    }
-    this.resume(failure)
-  }
-
-  private timedOut(): ResilienceError<TimeoutExceeded> {
-    const { deadline, isTotal, limit, options, startedAt } = this
-    const since = isTotal ? deadline!.startedAt : startedAt
-    const error = reject(
-      options.operation ?? "timeout",
-      options.key,
-      new TimeoutExceeded({
-        scope: isTotal ? "total" : "attempt",
-        limit: Duration.millis(limit),
-        elapsed: Duration.millis(Monotonic.now(this.clock) - since)
-      })
-    )
-    options.observer?.onTimedOut(error, this.clock)
-    return error
-  }
-}
+  })

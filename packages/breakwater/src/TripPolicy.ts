@@ -377,14 +377,12 @@ export const anyOf = (...policies: ReadonlyArray<TripPolicy>): AnyOf =>
  * @category schemas
  * @since 0.1.0
  */
-export const settingsFromJson = <Self, Fields extends Schema.Struct.Fields>(
-  settings: Schema.Class<Self, Schema.Struct<Fields>, {}>
-) =>
+export const settingsFromJson = <Fields extends Schema.Struct.Fields>(settings: Schema.Struct<Fields>) =>
   Schema.Struct({ ...settings.fields, tripPolicy: Schema.optionalKey(TripPolicy) }).pipe(
     Schema.decodeTo(
       Schema.toType(settings),
       SchemaTransformation.transform({
-        decode: (fields): any => new settings(fields as never),
+        decode: (fields): any => fields,
         encode: (self): any => self
       })
     )

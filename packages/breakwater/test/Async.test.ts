@@ -69,7 +69,7 @@ describe("Async.protect", () => {
   const make = (rules: ReadonlyArray<Errors.Rule> = []) =>
     CircuitBreaker.make({ operation: "rates", settings: { failureThreshold: 2, openDuration: "10 seconds" }, rules })
   const counters = (breaker: CircuitBreaker.CircuitBreaker["Service"], key?: string) =>
-    Effect.runSync(Effect.flatMap(breaker.circuit(key), (circuit) => circuit.snapshot)).counters
+    Effect.runSync(Effect.flatMap(breaker.circuit(key), CircuitBreaker.snapshot)).counters
   const reason = (call: Promise<unknown>): Promise<unknown> =>
     call.then(
       () => assert.fail("resolved"),
@@ -148,7 +148,7 @@ describe("Async.protect", () => {
       assert.deepStrictEqual((error as ResilienceError).retryAfter, Duration.seconds(1))
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* Effect.promise(answer), "well")
-      assert.strictEqual((yield* (yield* breaker.circuit()).snapshot).state, "closed")
+      assert.strictEqual((yield* CircuitBreaker.snapshot(yield* breaker.circuit())).state, "closed")
     })
   )
 })

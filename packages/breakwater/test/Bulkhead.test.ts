@@ -46,7 +46,7 @@ const refusal = (exit: Exit.Exit<unknown, unknown>): BulkheadFull => {
   return error.reason as BulkheadFull
 }
 
-const nobodyWaits = Effect.map(Clock.Clock, (clock) => assert.strictEqual(DeadlineQueue.of(clock).waiting, 0))
+const nobodyWaits = Effect.map(Clock.Clock, (clock) => assert.strictEqual(DeadlineQueue.of(clock).waiting(), 0))
 
 const queue = { maxConcurrent: 1, maxQueue: 3, maxWait: "1 minute" } as const
 
@@ -305,7 +305,7 @@ describe("a bulkhead", () => {
   it.effect("admits those who wait when it grows, and tells of it", () =>
     Effect.gen(function* () {
       const events = yield* ResilienceEvent.ResilienceEvents
-      const seen = yield* events.stream.pipe(
+      const seen = yield* ResilienceEvent.stream(events).pipe(
         Stream.take(1),
         Stream.runCollect,
         Effect.forkChild({ startImmediately: true })

@@ -10,7 +10,7 @@
  * where that happens.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Fiber, Option, Schedule, Stream } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Option, Schedule } from "effect"
 import { CircuitBreaker as Theirs } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { CircuitBreaker, Outcome, ResilienceEvent } from "breakwater"
@@ -130,7 +130,7 @@ const play = (seed: number): Effect.Effect<Played, Theirs.CircuitBreakerError> =
         forgottenAt = Infinity
       } else if (event._tag === "CircuitClosed") forgottenAt = now + openFor
     },
-    stream: Stream.empty
+    listenUnsafe: () => () => {}
   }
   return Effect.gen(function* () {
     const ours = yield* makeOurs(plan)
@@ -166,7 +166,7 @@ const play = (seed: number): Effect.Effect<Played, Theirs.CircuitBreakerError> =
       })
 
     const states = Effect.gen(function* () {
-      const { retryAfter, state } = yield* circuit.snapshot
+      const { retryAfter, state } = yield* CircuitBreaker.snapshot(circuit)
       const their = yield* theirs.state("target")
       return [
         state === "open" ? `open ${Option.match(retryAfter, { onNone: () => NaN, onSome: Duration.toMillis })}` : state,

@@ -21,6 +21,7 @@ import {
   Errors,
   Outcome,
   Preset,
+  Registry,
   Resilience,
   ResilienceEvent,
   Settings,
@@ -50,7 +51,7 @@ const reasonOf = (breaker: Breaker) =>
     Effect.catch(({ reason }) => Effect.succeed(reason._tag))
   )
 
-const snapshot = (breaker: Breaker, key?: string) => Effect.flatMap(breaker.circuit(key), (circuit) => circuit.snapshot)
+const snapshot = (breaker: Breaker, key?: string) => Effect.flatMap(breaker.circuit(key), CircuitBreaker.snapshot)
 const state = (breaker: Breaker) => Effect.map(snapshot(breaker), ({ state }) => state)
 
 const recording = () => {
@@ -58,7 +59,7 @@ const recording = () => {
   const sink: ResilienceEvent.Sink = {
     isActive: () => true,
     publishUnsafe: (event) => events.push(event),
-    stream: Stream.empty
+    listenUnsafe: () => () => {}
   }
   return { events, provide: Effect.provideService(ResilienceEvent.ResilienceEvents, sink) }
 }
@@ -178,10 +179,10 @@ describe("trip policies", () => {
       yield* call(window)
       yield* call(row)
       yield* call(row)
-      const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("pay"))
-      assert.strictEqual((yield* circuit.snapshot).state, "closed")
+      const circuit = Option.getOrThrow(yield* (yield* Registry).circuit("pay"))
+      assert.strictEqual((yield* CircuitBreaker.snapshot(circuit)).state, "closed")
       yield* call(window)
-      assert.strictEqual((yield* circuit.snapshot).state, "open")
+      assert.strictEqual((yield* CircuitBreaker.snapshot(circuit)).state, "open")
     }).pipe(Effect.provide(Resilience.layer(Preset.simple)))
   })
 
@@ -192,14 +193,14 @@ describe("trip policies", () => {
     })
     const call = Effect.exit(down.pipe(withResilience(strategy, { operation: "pay" })))
     return Effect.gen(function* () {
-      const resilience = yield* Resilience
+      const resilience = yield* Registry
       yield* call
       yield* call
       yield* resilience.configure((current) => ({ ...current }))
       yield* call
       yield* call
       const circuit = Option.getOrThrow(yield* resilience.circuit("pay"))
-      assert.strictEqual((yield* circuit.snapshot).state, "open")
+      assert.strictEqual((yield* CircuitBreaker.snapshot(circuit)).state, "open")
     }).pipe(Effect.provide(Resilience.layer(Preset.simple)))
   })
 
@@ -258,6 +259,35 @@ describe("Retry-After", () => {
       assert.deepStrictEqual(yield* openFor("2 minutes"), Option.some(120))
       assert.deepStrictEqual(yield* openFor("5 hours"), Option.some(3_600))
       assert.deepStrictEqual(yield* openFor("5 hours", { maxRetryAfter: "1 minute" }), Option.some(60))
+    })
+  )
+
+  it.effect("of a probe is heeded although another probe decides", () =>
+    Effect.gen(function* () {
+      const breaker = yield* make({
+        failureThreshold: 1,
+        openDuration: "10 seconds",
+        halfOpenMaxCalls: 2,
+        successThreshold: 1
+      })
+      const fail = (headers: object) => Effect.exit(Effect.fail({ status: 503, headers }).pipe(breaker.protect()))
+      yield* fail({})
+      yield* TestClock.adjust("10 seconds")
+      yield* fail({ "retry-after": "300" })
+      yield* fail({})
+      const { retryAfter } = yield* Effect.flatMap(breaker.circuit(), CircuitBreaker.snapshot)
+      assert.strictEqual(Duration.toSeconds(Option.getOrThrow(retryAfter)), 300)
+    })
+  )
+
+  it.effect("that is a date is heeded, as a number of seconds is", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(Date.UTC(2030, 0, 1))
+      const breaker = yield* make({ failureThreshold: 1, openDuration: "10 seconds" })
+      const headers = { "retry-after": new Date(Date.UTC(2030, 0, 1, 0, 5)).toUTCString() }
+      yield* Effect.exit(Effect.fail({ status: 503, headers }).pipe(breaker.protect()))
+      const { retryAfter } = yield* Effect.flatMap(breaker.circuit(), CircuitBreaker.snapshot)
+      assert.strictEqual(Duration.toSeconds(Option.getOrThrow(retryAfter)), 300)
     })
   )
 
@@ -322,7 +352,7 @@ describe("an override", () => {
       const circuit = yield* breaker.circuit()
       yield* CircuitBreaker.metricsOnly(circuit, { reason: "trial" })
       yield* CircuitBreaker.disable(circuit, { reason: "drill", actor: "ana", expiresIn: "1 minute" })
-      assert.deepStrictEqual((yield* circuit.snapshot).overrides, [
+      assert.deepStrictEqual((yield* CircuitBreaker.snapshot(circuit)).overrides, [
         { mode: "disabled", reason: "drill", actor: "ana", expiresIn: Option.some(Duration.minutes(1)) },
         { mode: "metrics_only", reason: "trial", actor: undefined, expiresIn: Option.none() }
       ])
@@ -356,6 +386,62 @@ describe("an override", () => {
     }).pipe(provide)
   })
 
+  it.effect("stands beside that of another operator, and ends by itself alone", () =>
+    Effect.gen(function* () {
+      const circuit = yield* (yield* make({})).circuit()
+      const incident = { reason: "incident 42", actor: "ana", expiresIn: "1 hour" } as const
+      yield* CircuitBreaker.isolate(circuit, incident)
+      yield* CircuitBreaker.isolate(circuit, { reason: "drill", actor: "bob", expiresIn: "1 minute" })
+      const who = Effect.map(CircuitBreaker.snapshot(circuit), ({ overrides, state }) => [
+        state,
+        ...overrides.map(({ actor }) => actor)
+      ])
+      assert.deepStrictEqual(yield* who, ["isolated", "ana", "bob"])
+      yield* TestClock.adjust("61 seconds")
+      assert.deepStrictEqual(yield* who, ["isolated", "ana"])
+      // A second word of the same operator takes the place of the first.
+      yield* CircuitBreaker.isolate(circuit, { ...incident, expiresIn: "1 minute" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "drill", actor: "bob", expiresIn: "2 minutes" })
+      assert.deepStrictEqual(yield* who, ["isolated", "bob", "ana"])
+      yield* CircuitBreaker.release(circuit, "isolated", { actor: "bob" })
+      assert.deepStrictEqual(yield* who, ["isolated", "ana"])
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* who, ["closed"])
+      yield* CircuitBreaker.isolate(circuit, incident)
+      yield* CircuitBreaker.isolate(circuit, { reason: "drill", actor: "bob" })
+      yield* CircuitBreaker.release(circuit, "isolated")
+      assert.deepStrictEqual(yield* who, ["closed"])
+    })
+  )
+
+  it.effect("is one of 16 at most: the one that ends first makes room", () =>
+    Effect.gen(function* () {
+      const circuit = yield* (yield* make({})).circuit()
+      for (let n = 1; n <= 17; n++) {
+        yield* CircuitBreaker.isolate(circuit, { reason: "drill", actor: `operator ${n}`, expiresIn: `${n} minutes` })
+      }
+      const { overrides } = yield* CircuitBreaker.snapshot(circuit)
+      assert.strictEqual(overrides.length, 16)
+      assert.notInclude(
+        overrides.map(({ actor }) => actor),
+        "operator 1"
+      )
+    })
+  )
+
+  it.effect("that refuses nothing shows the state underneath, and counts what it would have refused", () =>
+    Effect.gen(function* () {
+      const breaker = yield* make({ failureThreshold: 1 })
+      const circuit = yield* breaker.circuit()
+      yield* CircuitBreaker.metricsOnly(circuit, { reason: "dry run" })
+      yield* Effect.exit(Effect.fail("down").pipe(breaker.protect()))
+      yield* Effect.repeat(Effect.void.pipe(breaker.protect()), { times: 2 })
+      const { automatic, counters, state } = yield* CircuitBreaker.snapshot(circuit)
+      assert.deepStrictEqual([state, automatic], ["metrics_only", "open"])
+      assert.deepInclude(counters, { admitted: 4, rejected: 0, wouldReject: 3 })
+    })
+  )
+
   it.effect("that disables counts calls, and the books balance", () =>
     Effect.gen(function* () {
       const breaker = yield* make({ failureThreshold: 1 })
@@ -363,7 +449,7 @@ describe("an override", () => {
       yield* CircuitBreaker.disable(circuit, { reason: "drill" })
       yield* run(breaker, "fsf")
       const running = yield* Effect.forkChild(Effect.never.pipe(breaker.protect()), { startImmediately: true })
-      assert.deepInclude((yield* circuit.snapshot).counters, {
+      assert.deepInclude((yield* CircuitBreaker.snapshot(circuit)).counters, {
         admitted: 4,
         failed: 2,
         succeeded: 1,
@@ -371,7 +457,7 @@ describe("an override", () => {
         stale: 0
       })
       yield* Fiber.interrupt(running)
-      assert.deepInclude((yield* circuit.snapshot).counters, { interrupted: 1, inFlight: 0, opened: 0 })
+      assert.deepInclude((yield* CircuitBreaker.snapshot(circuit)).counters, { interrupted: 1, inFlight: 0, opened: 0 })
       yield* CircuitBreaker.reset(circuit)
       assert.strictEqual(yield* state(breaker), "closed")
     })
@@ -405,7 +491,7 @@ describe("an override", () => {
       for (const openFor of [0, -1, NaN, Infinity, "25 hours"] as ReadonlyArray<Duration.Input>) {
         assert.strictEqual(refused(() => CircuitBreaker.trip(circuit, { openFor })).findings[0]?.path, "openFor")
       }
-      assert.strictEqual((yield* circuit.snapshot).version, 0)
+      assert.strictEqual((yield* CircuitBreaker.snapshot(circuit)).version, 0)
     })
   )
 })
@@ -421,7 +507,7 @@ describe("the time in each state", () => {
       yield* TestClock.adjust("30 seconds")
       yield* CircuitBreaker.metricsOnly(circuit, { reason: "trial", expiresIn: "5 seconds" })
       yield* TestClock.adjust("20 seconds")
-      const { timeIn } = yield* circuit.snapshot
+      const { timeIn } = yield* CircuitBreaker.snapshot(circuit)
       assert.deepStrictEqual(
         { open: timeIn.open, half_open: timeIn.half_open, metrics_only: timeIn.metrics_only, closed: timeIn.closed },
         {

@@ -31,7 +31,7 @@ const make = (options: Partial<CircuitBreaker.MakeOptions> = {}) =>
 const open = (breaker: Breaker, key?: string) =>
   Effect.repeat(Effect.exit(down.pipe(breaker.protect({ key }))), { times: 1 })
 
-const snapshot = (breaker: Breaker, key?: string) => Effect.flatMap(breaker.circuit(key), (circuit) => circuit.snapshot)
+const snapshot = (breaker: Breaker, key?: string) => Effect.flatMap(breaker.circuit(key), CircuitBreaker.snapshot)
 
 const reasonOf = <A, E>(exit: Exit.Exit<A, E>): unknown => {
   const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
@@ -46,7 +46,7 @@ const recording = () => {
   const sink: ResilienceEvent.Sink = {
     isActive: () => true,
     publishUnsafe: (event) => events.push(event),
-    stream: Stream.empty
+    listenUnsafe: () => () => {}
   }
   const provide = Effect.provideService(ResilienceEvent.ResilienceEvents, sink)
   return { events, provide, tags: () => events.map((event) => event._tag) }
@@ -528,7 +528,7 @@ describe("CircuitBreaker events", () => {
       for (const event of events) {
         assert.deepInclude(event, { operation: "target", key: "a" })
       }
-      const { counters, version } = yield* circuit.snapshot
+      const { counters, version } = yield* CircuitBreaker.snapshot(circuit)
       assert.strictEqual(version, 10)
       assert.deepInclude(counters, { opened: 2, halfOpened: 2, closed: 2 })
     }).pipe(provide)
@@ -545,7 +545,7 @@ describe("CircuitBreaker events", () => {
       yield* TestClock.adjust("5 seconds")
       yield* Effect.void.pipe(breaker.protect())
       yield* CircuitBreaker.trip(circuit)
-      assert.deepStrictEqual((yield* circuit.snapshot).retryAfter, Option.some(Duration.seconds(10)))
+      assert.deepStrictEqual((yield* CircuitBreaker.snapshot(circuit)).retryAfter, Option.some(Duration.seconds(10)))
       assert.deepInclude(events[0], {
         _tag: "CircuitOpened",
         because: "operator",
@@ -616,7 +616,7 @@ describe("CircuitBreaker events", () => {
   it.effect("reach a subscriber of the layer", () =>
     Effect.gen(function* () {
       const sink = yield* ResilienceEvent.ResilienceEvents
-      const seen = yield* sink.stream.pipe(
+      const seen = yield* ResilienceEvent.stream(sink).pipe(
         Stream.take(2),
         Stream.runCollect,
         Effect.forkChild({ startImmediately: true })
@@ -636,7 +636,7 @@ describe("CircuitBreaker events", () => {
     const sink: ResilienceEvent.Sink = {
       isActive: () => true,
       publishUnsafe: () => answer?.(),
-      stream: Stream.empty
+      listenUnsafe: () => () => {}
     }
     return Effect.gen(function* () {
       const breaker = yield* make()
@@ -692,7 +692,7 @@ describe("Circuit", () => {
       assert.strictEqual(error.reason._tag, "CircuitIsolated")
       assert.strictEqual(error.reason._tag === "CircuitIsolated" && error.reason.because, "maintenance")
       assert.deepStrictEqual(error.retryAfter, Duration.seconds(40))
-      const { overrides, state } = yield* circuit.snapshot
+      const { overrides, state } = yield* CircuitBreaker.snapshot(circuit)
       assert.strictEqual(state, "isolated")
       assert.deepStrictEqual(overrides, [
         { mode: "isolated", reason: "maintenance", actor: "me", expiresIn: Option.some(Duration.seconds(40)) }
@@ -761,7 +761,7 @@ describe("CircuitBreaker.openSchedule", () => {
         CircuitBreaker.close(circuit)
       ]) {
         yield* Effect.exit(down.pipe(breaker.protect()))
-        times.push(Duration.toMillis(Option.getOrThrow((yield* circuit.snapshot).retryAfter)))
+        times.push(Duration.toMillis(Option.getOrThrow((yield* CircuitBreaker.snapshot(circuit)).retryAfter)))
         yield* command
       }
       assert.deepStrictEqual(times, [1_000, 2_000, 4_000, 1_000])
@@ -876,7 +876,7 @@ describe("CircuitBreaker.settings", () => {
     assert.strictEqual(refused({ halfOpenMaxCalls: 2, successThreshold: 3 }).findings[0]?.path, "successThreshold")
     assert.strictEqual(refused({ successThreshold: 2 }).findings[0]?.path, "successThreshold")
     assert.strictEqual(
-      refused(new CircuitBreaker.Settings({ successThreshold: 2 })).findings[0]?.path,
+      refused(CircuitBreaker.Settings.make({ successThreshold: 2 })).findings[0]?.path,
       "successThreshold"
     )
     assert.strictEqual(CircuitBreaker.settings({ halfOpenMaxCalls: 2, successThreshold: 2 }).successThreshold, 2)
@@ -937,7 +937,7 @@ describe("CircuitBreaker snapshots", () => {
       yield* TestClock.adjust("1 second")
       yield* CircuitBreaker.isolate(circuit, { reason: "drill", expiresIn: "4 seconds" })
       yield* TestClock.adjust("5 seconds")
-      const { timeIn } = yield* circuit.snapshot
+      const { timeIn } = yield* CircuitBreaker.snapshot(circuit)
       assert.deepStrictEqual(timeIn, {
         // Nobody looked when the isolation ended; its time ends when it did.
         closed: Duration.seconds(5),

@@ -5,6 +5,7 @@ import {
   CircuitBreaker,
   Deadline,
   Errors,
+  Registry,
   Resilience,
   type ResilienceError,
   Retry,
@@ -113,7 +114,7 @@ describe("a step of the wall clock changes nothing:", () => {
         settings: { failureThreshold: 1, openDuration: "10 seconds", probeTimeout: "3 seconds" }
       })
       const circuit = yield* breaker.circuit()
-      const state = Effect.map(circuit.snapshot, ({ state }) => state)
+      const state = Effect.map(CircuitBreaker.snapshot(circuit), ({ state }) => state)
       yield* Effect.exit(down.pipe(breaker.protect()))
       yield* TestClock.adjust("10 seconds")
       const probe = yield* Effect.never.pipe(breaker.protect(), Effect.forkChild({ startImmediately: true }))
@@ -145,7 +146,7 @@ describe("a step of the wall clock changes nothing:", () => {
       const fail = Effect.gen(function* () {
         yield* step
         yield* Effect.exit(down.pipe(breaker.protect()))
-        const { retryAfter } = yield* Effect.flatMap(breaker.circuit(), (circuit) => circuit.snapshot)
+        const { retryAfter } = yield* Effect.flatMap(breaker.circuit(), CircuitBreaker.snapshot)
         openTimes.push(Duration.toMillis(Option.getOrThrow(retryAfter)))
         yield* step
         yield* TestClock.adjust(openTimes.at(-1)!)
@@ -243,7 +244,7 @@ describe("a step of the wall clock changes nothing:", () => {
       const { reason } = (yield* Fiber.join(fiber)) as ResilienceError
       assert.strictEqual(ended, 4_000)
       assert.strictEqual(reason._tag === "TimeoutExceeded" && reason.scope, "total")
-      const { callLatency } = Option.getOrThrow(yield* (yield* Resilience).operation("target"))
+      const { callLatency } = Option.getOrThrow(yield* (yield* Registry).operation("target"))
       assert.strictEqual(callLatency.max, 4_000)
     }).pipe(Effect.provide(Resilience.layer())))
 })

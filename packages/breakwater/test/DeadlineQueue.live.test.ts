@@ -2,7 +2,7 @@ import { spawn } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Fiber, Random } from "effect"
 import { Timeout } from "breakwater"
-import { DeadlineQueue } from "../src/DeadlineQueue.ts"
+import { make } from "../src/DeadlineQueue.ts"
 import * as Monotonic from "../src/Monotonic.ts"
 
 /** Runs a script in a process of its own. Tells how it ended, and how long after its last line. */
@@ -37,7 +37,7 @@ describe("DeadlineQueue on the live clock", () => {
   it.live("releases no entry early, each once, and soon", () =>
     Effect.gen(function* () {
       const clock = yield* Clock.Clock
-      const queue = new DeadlineQueue(clock)
+      const queue = make(clock)
       const done = yield* Deferred.make<void>()
       const fiber = Fiber.getCurrent()!
       const released: Array<readonly [id: number, late: number]> = []
@@ -65,7 +65,7 @@ describe("DeadlineQueue on the live clock", () => {
         assert.isAtLeast(late, -0.001)
         assert.isBelow(late, 250)
       }
-      assert.strictEqual(queue.waiting, 0)
+      assert.strictEqual(queue.waiting(), 0)
     })
   )
 

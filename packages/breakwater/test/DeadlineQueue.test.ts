@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Clock, type Duration, Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { DeadlineQueue, of } from "../src/DeadlineQueue.ts"
+import { make, of } from "../src/DeadlineQueue.ts"
 import type { Entry } from "../src/internal/deadlineList.ts"
 import * as Monotonic from "../src/Monotonic.ts"
 
@@ -33,7 +33,7 @@ const counting = Effect.map(Clock.Clock, (clock) => {
 /** A queue on the test clock, with the releases it made. */
 const setup = Effect.gen(function* () {
   const [clock, sleeps] = yield* counting
-  const queue = new DeadlineQueue(clock)
+  const queue = make(clock)
   const released: Array<readonly [name: string, at: number]> = []
   const fiber = Fiber.getCurrent()!
   const now = () => Monotonic.now(clock)
@@ -60,13 +60,13 @@ describe("DeadlineQueue", () => {
       assert.deepStrictEqual(released, [])
       yield* TestClock.adjust(1)
       assert.deepStrictEqual(released, [["a", 100]])
-      assert.strictEqual(queue.waiting, 1)
+      assert.strictEqual(queue.waiting(), 1)
       yield* TestClock.adjust(1_000)
       assert.deepStrictEqual(released, [
         ["a", 100],
         ["b", 150]
       ])
-      assert.strictEqual(queue.waiting, 0)
+      assert.strictEqual(queue.waiting(), 0)
     })
   )
 
@@ -98,7 +98,7 @@ describe("DeadlineQueue", () => {
         ["clipped", 32],
         ["30", 32]
       ])
-      assert.strictEqual(queue.waiting, 1)
+      assert.strictEqual(queue.waiting(), 1)
       yield* TestClock.adjust(8)
       assert.deepStrictEqual(released.slice(4), [["40", 40]])
     })
@@ -109,7 +109,7 @@ describe("DeadlineQueue", () => {
       const { add, queue, released } = yield* setup
       for (let round = 0; round < 3; round++) {
         for (let limit = 1; limit <= 200; limit++) add(`${limit}`, limit)
-        assert.strictEqual(queue.waiting, 200)
+        assert.strictEqual(queue.waiting(), 200)
         yield* TestClock.adjust(200)
         assert.deepStrictEqual(
           released.map(([, at]) => at),
@@ -125,7 +125,7 @@ describe("DeadlineQueue", () => {
       const { add, queue } = yield* setup
       const waiting: Array<number> = []
       const look = () => {
-        waiting.push(queue.waiting)
+        waiting.push(queue.waiting())
         queue.remove(a)
         queue.remove(b)
       }
@@ -160,11 +160,11 @@ describe("DeadlineQueue", () => {
       const b = add("b", 100)
       queue.remove(a)
       queue.remove(a)
-      assert.strictEqual(queue.waiting, 1)
+      assert.strictEqual(queue.waiting(), 1)
       yield* TestClock.adjust(100)
       assert.deepStrictEqual(released, [["b", 100]])
       queue.remove(b)
-      assert.strictEqual(queue.waiting, 0)
+      assert.strictEqual(queue.waiting(), 0)
       assert.strictEqual(sleeps.pending, 0)
     })
   )
@@ -222,7 +222,7 @@ describe("DeadlineQueue", () => {
       add("a", 1.1)
       yield* TestClock.adjust("1100 micros")
       assert.deepStrictEqual(released, [["a", 1.2]])
-      assert.strictEqual(queue.waiting, 0)
+      assert.strictEqual(queue.waiting(), 0)
       assert.strictEqual(sleeps.pending, 0)
       add("b", 5)
       yield* TestClock.adjust("5 millis")
@@ -318,7 +318,7 @@ describe("DeadlineQueue, over random sequences", () => {
     ({ commands }) =>
       Effect.gen(function* () {
         const [clock, sleeps] = yield* counting
-        const queue = new DeadlineQueue(clock)
+        const queue = make(clock)
         const fiber = Fiber.getCurrent()!
         const entries: Array<Entry> = []
         const released: Array<readonly [id: number, at: number]> = []
@@ -363,10 +363,10 @@ describe("DeadlineQueue, over random sequences", () => {
               model.adjust(command.millis)
           }
           assert.deepStrictEqual(released, model.released)
-          assert.strictEqual(queue.waiting, model.waiting)
+          assert.strictEqual(queue.waiting(), model.waiting)
           assert.strictEqual(sleeps.pending, model.waiting === 0 ? 0 : 1)
         }
-        assert.strictEqual(queue.waiting, 0)
+        assert.strictEqual(queue.waiting(), 0)
       }),
     { arbitrary: { runs: 500, size: 60 } }
   )

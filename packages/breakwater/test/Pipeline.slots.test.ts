@@ -5,9 +5,10 @@ import {
   Bulkhead,
   BulkheadFull,
   Coalesce,
-  type Policy,
+  Policy,
   Preset,
   RateLimiter,
+  Registry,
   Resilience,
   ResilienceError,
   Retry,
@@ -26,6 +27,9 @@ class Gate implements Policy.Startable<number> {
   constructor(log: Array<string>, options: Gate["options"] = {}) {
     this.log = log
     this.options = options
+  }
+  placeUnsafe(known: Policy.Placed | undefined, services: Policy.Services, isOwn: boolean): Policy.Placed {
+    return Policy.place(this, known, services, isOwn)
   }
   startUnsafe({ operation, slot }: Policy.Services): Policy.Running<this, number> {
     let inForce: Pick<Gate, "log" | "options"> = { log: this.log, options: this.options }
@@ -67,7 +71,7 @@ class Gate implements Policy.Startable<number> {
 /** What stands in a place is known by what it does. */
 const standIn = (gate: Gate): Bulkhead.Settings => gate as unknown as Bulkhead.Settings
 
-const operations = Effect.flatMap(Resilience, ({ operations }) => operations)
+const operations = Effect.flatMap(Registry, ({ operations }) => operations)
 
 const settings = {
   retry: { maxAttempts: 2, base: "1 second", minDelay: 0, jitter: "none" },
@@ -190,7 +194,7 @@ describe("a policy in a place of the pipeline", () => {
       const work = Effect.sleep("10 seconds").pipe(withResilience(bulkhead))
       yield* finish(Effect.all([Effect.exit(work), Effect.exit(work)], { concurrency: "unbounded" }))
       const [target] = yield* operations
-      const rejected = (yield* Effect.flatMap(Resilience, ({ decisions }) => decisions)).find(
+      const rejected = (yield* Effect.flatMap(Registry, ({ decisions }) => decisions)).find(
         ({ verdict }) => verdict === "rejected"
       )
       assert.strictEqual(rejected!.elapsed, 2_000)
@@ -210,7 +214,7 @@ describe("a policy in a place of the pipeline", () => {
       const first = Effect.fail(limited).pipe(Effect.delay("3 seconds"), withResilience(strategy))
       const second = Effect.void.pipe(withResilience(strategy))
       yield* finish(Effect.all([Effect.exit(first), Effect.exit(second)], { concurrency: "unbounded" }))
-      const rejected = (yield* Effect.flatMap(Resilience, ({ decisions }) => decisions)).find(
+      const rejected = (yield* Effect.flatMap(Registry, ({ decisions }) => decisions)).find(
         ({ verdict }) => verdict === "rejected"
       )
       assert.strictEqual(rejected!.elapsed, 3_000)
@@ -244,7 +248,7 @@ describe("a policy in a place of the pipeline", () => {
     Effect.gen(function* () {
       const log: Array<string> = []
       const strategy = Strategy.make("gated", { bulkhead: standIn(new Gate(log)) })
-      const resilience = yield* Resilience
+      const resilience = yield* Registry
       const call = withResilience(Effect.void, strategy)
       yield* call
       yield* resilience.configure((current) => ({ ...current, overlay: Preset.overlay({ retryAttempts: 2 }) }))

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Duration, Effect, Exit, Fiber, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Preset, type ResilienceError, Resilience, Retry, Strategy, withResilience } from "breakwater"
+import { Preset, Registry, Resilience, type ResilienceError, Retry, Strategy, withResilience } from "breakwater"
 
 const strategy = Strategy.make("piped", {
   retry: { maxAttempts: 3, base: "1 second", minDelay: 0, jitter: "none" },
@@ -28,7 +28,7 @@ const finish = Effect.fnUntraced(function* <A, E, R>(self: Effect.Effect<A, E, R
   return yield* Fiber.await(fiber)
 })
 
-const operation = Effect.flatMap(Resilience, (resilience) =>
+const operation = Effect.flatMap(Registry, (resilience) =>
   Effect.map(resilience.operation("target"), Option.getOrThrow)
 )
 
@@ -162,7 +162,7 @@ describe("the policies of a pipeline share a moment, and", () => {
       const fiber = yield* Effect.forkChild(Effect.fail("down").pipe(guard), { startImmediately: true })
       yield* TestClock.adjust("600 millis")
       yield* Fiber.interrupt(fiber)
-      const [decision] = yield* Effect.flatMap(Resilience, ({ decisions }) => decisions)
+      const [decision] = yield* Effect.flatMap(Registry, ({ decisions }) => decisions)
       assert.deepInclude(decision, { verdict: "interrupted", elapsed: 600 })
     }).pipe(Effect.provide(Resilience.layer(Preset.simple, { decisions: { sampleEvery: 1 } })))
   )
@@ -171,7 +171,7 @@ describe("the policies of a pipeline share a moment, and", () => {
 describe("a fallback", () => {
   const events = <A, E>(self: Effect.Effect<A, E, Resilience>) =>
     Effect.gen(function* () {
-      const resilience = yield* Resilience
+      const resilience = yield* Registry
       const seen = yield* resilience.events.pipe(
         Stream.runForEach(({ _tag }) => Effect.sync(() => tags.push(_tag))),
         Effect.forkChild({ startImmediately: true })

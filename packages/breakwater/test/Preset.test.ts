@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
-import { Preset, Settings, Strategy } from "breakwater"
+import { CircuitBreaker, Preset, Retry, Settings, Strategy, Timeout } from "breakwater"
 
 const seconds = (duration: Duration.Duration) => Duration.toSeconds(duration)
 
@@ -125,5 +125,27 @@ describe("a preset", () => {
       assert.instanceOf(error, Settings.InvalidSettings)
       assert.strictEqual(error.findings[0]?.path, path)
     }
+  })
+})
+
+describe("built-in strategies, which are written as plain data", () => {
+  for (const [name, strategy] of Object.entries(Strategy.builtIn)) {
+    it(`have settings that pass the checks, and lack none: ${name}`, () => {
+      const { circuitBreaker, retry, timeout } = strategy.settings
+      assert.deepStrictEqual(Retry.settings(retry || {}), retry as Retry.Settings)
+      assert.deepStrictEqual(CircuitBreaker.settings(circuitBreaker || {}), circuitBreaker as CircuitBreaker.Settings)
+      assert.deepStrictEqual(Timeout.settings(timeout || {}), timeout as Timeout.Settings)
+      assert.deepStrictEqual(Strategy.make(name, { extends: strategy }).settings, strategy.settings)
+    })
+  }
+
+  it("come without a preset to what they come to with the simple one", () => {
+    const simple = Preset.simple.chooser()
+    assert.deepStrictEqual(Strategy.plainly.strategyOf(undefined), simple.strategyOf(undefined))
+    for (const own of ["aggressive", "balanced", "conservative", "critical"] as const) {
+      assert.deepStrictEqual(Strategy.plainly.strategyOf(own), simple.strategyOf(own))
+      assert.deepStrictEqual(Strategy.plainly.choose("translate", own), simple.choose("translate", own))
+    }
+    assert.deepStrictEqual(Strategy.plainly.choose("translate", undefined), simple.choose("translate", undefined))
   })
 })

@@ -9,7 +9,7 @@ import type * as Policy from "../src/Policy.ts"
 const algorithms = ["gcra", "token-bucket", "sliding-log", "sliding-counter", "fixed-window"] as const
 
 const now = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
-const pending = Effect.map(Clock.Clock, (clock) => DeadlineQueue.of(clock).waiting)
+const pending = Effect.map(Clock.Clock, (clock) => DeadlineQueue.of(clock).waiting())
 
 const make = (settings: RateLimiter.SettingsInput, options: Partial<RateLimiter.MakeOptions> = {}) =>
   RateLimiter.make({ operation: "target", settings, ...options })
@@ -479,7 +479,7 @@ describe("a pause", () => {
   it.effect("is told once, and again when it grows", () =>
     Effect.gen(function* () {
       const sink = yield* ResilienceEvent.ResilienceEvents
-      const fiber = yield* sink.stream.pipe(
+      const fiber = yield* ResilienceEvent.stream(sink).pipe(
         Stream.take(4),
         Stream.runCollect,
         Effect.forkChild({ startImmediately: true })

@@ -2,8 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Duration, Effect, Exit, Fiber, Layer, Option, Ref, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
+  CircuitBreaker,
   Errors,
   Preset,
+  Registry,
   Resilience,
   ResilienceError,
   Settings,
@@ -43,7 +45,7 @@ describe("withResilience", () => {
       assert.isTrue(Exit.isFailure(yield* Fiber.join(second)))
       assert.strictEqual(yield* Ref.get(calls), 3)
 
-      const { circuits } = Option.getOrThrow(yield* (yield* Resilience).operation("target"))
+      const { circuits } = Option.getOrThrow(yield* (yield* Registry).operation("target"))
       assert.strictEqual(circuits[0]?.state, "closed")
     }).pipe(Effect.provide(Resilience.layer()))
   )
@@ -78,7 +80,7 @@ describe("withResilience", () => {
       yield* TestClock.adjust("30 seconds")
       assert.strictEqual(yield* Fiber.join(fiber), refused)
       assert.strictEqual(yield* Ref.get(calls), 3)
-      const { counters } = Option.getOrThrow(yield* (yield* Resilience).operation("target"))
+      const { counters } = Option.getOrThrow(yield* (yield* Registry).operation("target"))
       assert.strictEqual(counters.attempts, 3)
       assert.strictEqual(counters.retries, 2)
       assert.strictEqual(counters.fallbacks, 1)
@@ -97,7 +99,7 @@ describe("withResilience", () => {
       const error = yield* Fiber.join(fiber)
       assert.strictEqual(error.reason._tag, "TimeoutExceeded")
       assert.strictEqual(error.reason._tag === "TimeoutExceeded" && error.reason.scope, "total")
-      const { counters } = Option.getOrThrow(yield* (yield* Resilience).operation("target"))
+      const { counters } = Option.getOrThrow(yield* (yield* Registry).operation("target"))
       assert.strictEqual(counters.attempts, 2)
       assert.strictEqual(counters.timeouts, 2)
       assert.strictEqual(counters.inFlight, 0)
@@ -140,7 +142,7 @@ describe("withResilience", () => {
       assert.isTrue(
         Exit.isFailure(exit) && exit.cause.reasons.some((reason) => Cause.isDieReason(reason) && reason.defect === bug)
       )
-      const { circuits } = Option.getOrThrow(yield* (yield* Resilience).operation("target"))
+      const { circuits } = Option.getOrThrow(yield* (yield* Registry).operation("target"))
       assert.strictEqual(circuits[0]?.counters.ignored, 1)
       assert.strictEqual(circuits[0]?.failureCount, 0)
     }).pipe(Effect.provide(Resilience.layer()))
@@ -181,8 +183,8 @@ describe("withResilience", () => {
         "target:a: circuit open, retry after 10s"
       )
       yield* Effect.void.pipe(guard("b"))
-      const resilience = yield* Resilience
-      const states = yield* Effect.forEach(yield* resilience.circuits, (circuit) => circuit.snapshot)
+      const resilience = yield* Registry
+      const states = yield* Effect.forEach(yield* resilience.circuits, CircuitBreaker.snapshot)
       assert.deepStrictEqual(
         states.map(({ name, state }) => [name, state]),
         [
@@ -198,7 +200,7 @@ describe("withResilience", () => {
 
   it.effect("publishes what happens, in order", () =>
     Effect.gen(function* () {
-      const resilience = yield* Resilience
+      const resilience = yield* Registry
       const events = yield* Effect.forkChild(resilience.events.pipe(Stream.take(7), Stream.runCollect), {
         startImmediately: true
       })
@@ -228,7 +230,7 @@ describe("withResilience", () => {
 
   it.effect("shares one record beyond the bound of operations, and refuses a name that is no name", () =>
     Effect.gen(function* () {
-      const resilience = yield* Resilience
+      const resilience = yield* Registry
       const busy = yield* Effect.forkChild(Effect.never.pipe(withOperation("first")), { startImmediately: true })
       yield* Effect.void.pipe(withOperation("second"))
       yield* Effect.void.pipe(withOperation("third"))
@@ -245,7 +247,7 @@ describe("withResilience", () => {
 
   it.effect("takes over a new configuration at the next call, and keeps the circuit", () =>
     Effect.gen(function* () {
-      const resilience = yield* Resilience
+      const resilience = yield* Registry
       yield* Effect.exit(
         Effect.fail(new Errors.InfrastructureError({ message: "down" })).pipe(
           withOperation("target"),
@@ -301,7 +303,7 @@ describe("strategies that meet in one operation", () => {
       const plain = Strategy.make("plain", { retry: false, circuitBreaker: false, rules: [broken] })
       const exit = yield* Effect.fail("down").pipe(withResilience(plain, { operation: "thrown" }), Effect.exit)
       assert.isTrue(Exit.isFailure(exit))
-      const { counters } = Option.getOrThrow(yield* (yield* Resilience).operation("thrown"))
+      const { counters } = Option.getOrThrow(yield* (yield* Registry).operation("thrown"))
       assert.deepStrictEqual([counters.calls, counters.failed, counters.inFlight], [1, 1, 0])
       assert.deepStrictEqual(counters.failures, { defect: 1 })
     }).pipe(Effect.provide(Resilience.layer()))

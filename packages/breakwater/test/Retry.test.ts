@@ -493,7 +493,7 @@ describe("Retry.settings", () => {
   for (const [field, values] of nonsense) {
     for (const value of values) {
       it(`refuse ${field} ${typeof value === "number" ? value : JSON.stringify(value)}`, () => {
-        for (const write of [Retry.settings, Retry.schedule, Retry.prepare]) {
+        for (const write of [Retry.settings, Retry.schedule]) {
           try {
             write({ [field]: value })
           } catch (error) {

@@ -220,7 +220,7 @@ describe("the fall to a lower tier", () => {
     Effect.gen(function* () {
       const events = yield* ResilienceEvent.ResilienceEvents
       const seen: Array<ResilienceEvent.ResilienceEvent> = []
-      const listener = yield* events.stream.pipe(
+      const listener = yield* ResilienceEvent.stream(events).pipe(
         Stream.runForEach((event) => Effect.sync(() => seen.push(event))),
         Effect.forkChild({ startImmediately: true })
       )

@@ -57,7 +57,7 @@ const watched = <A, E>(
       )
   )
 
-const waiting = Effect.map(Clock.Clock, (clock) => DeadlineQueue.of(clock).waiting)
+const waiting = Effect.map(Clock.Clock, (clock) => DeadlineQueue.of(clock).waiting())
 
 describe("Timeout.attempt", () => {
   it.effect("passes answers, errors and defects through as they are", () =>

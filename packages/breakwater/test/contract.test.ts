@@ -1,6 +1,6 @@
 /** Laws of `CONTRACT.md` for which no other file has a place. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, Option, Stream } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Coalesce,
@@ -24,7 +24,7 @@ const recording = () => {
   const sink: ResilienceEvent.Sink = {
     isActive: () => true,
     publishUnsafe: (event) => void tags.push(event._tag),
-    stream: Stream.empty
+    listenUnsafe: () => () => {}
   }
   return { tags, provide: Effect.provideService(ResilienceEvent.ResilienceEvents, sink) }
 }

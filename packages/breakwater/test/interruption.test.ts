@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Layer, Option, Scheduler, Scope } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Fiber, Layer, Option, Scheduler, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Bulkhead,
@@ -7,6 +7,7 @@ import {
   Coalesce,
   Errors,
   RateLimiter,
+  Registry,
   Resilience,
   Retry,
   RetryBudget,
@@ -53,7 +54,7 @@ class Work {
 }
 
 const atRest: Effect.Effect<void> = Effect.map(Clock.Clock, (clock) => {
-  assert.strictEqual(DeadlineQueue.of(clock).waiting, 0, "no deadline waits")
+  assert.strictEqual(DeadlineQueue.of(clock).waiting(), 0, "no deadline waits")
 })
 
 /** Sees every operation of the fibers that run under it. */
@@ -169,7 +170,7 @@ const make = CircuitBreaker.make({
 type Breaker = CircuitBreaker.CircuitBreaker["Service"]
 
 const idle = Effect.fnUntraced(function* (breaker: Breaker) {
-  const { counters } = yield* (yield* breaker.circuit()).snapshot
+  const { counters } = yield* CircuitBreaker.snapshot(yield* breaker.circuit())
   const { admitted, failed, ignored, inFlight, interrupted, stale, succeeded } = counters
   assert.strictEqual(inFlight, 0, "nothing is in flight")
   assert.strictEqual(admitted, succeeded + failed + ignored + interrupted + stale)
@@ -197,7 +198,7 @@ const circuit = (options: {
         yield* work.check
         yield* idle(breaker)
         yield* admits(breaker)
-        assert.strictEqual((yield* (yield* breaker.circuit()).snapshot).state, "closed")
+        assert.strictEqual((yield* CircuitBreaker.snapshot(yield* breaker.circuit())).state, "closed")
       })
     }
   })
@@ -273,7 +274,7 @@ const watched = (options: { readonly isDisabled: boolean; readonly body: Effect.
         yield* work.check
         yield* idle(breaker)
         yield* TestClock.adjust("1 hour")
-        const { counters, window } = yield* circuit.snapshot
+        const { counters, window } = yield* CircuitBreaker.snapshot(circuit)
         const ended = options.isDisabled ? 0 : counters.succeeded + counters.failed
         assert.deepInclude(window[0], { calls: ended, counted: 0 })
       })
@@ -366,7 +367,7 @@ const pipeline = (options: {
 }): Fresh =>
   Effect.gen(function* () {
     const context = yield* Layer.build(Resilience.layer())
-    const resilience = Context.get(context, Resilience)
+    const resilience = yield* Effect.provideContext(Registry, context)
     const work = new Work()
     const { fallback } = options
     const call = { operation: "target", key: options.key }

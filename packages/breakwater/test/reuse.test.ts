@@ -6,6 +6,7 @@ import {
   CircuitBreaker,
   Coalesce,
   RateLimiter,
+  Registry,
   Resilience,
   Retry,
   RetryBudget,
@@ -29,7 +30,7 @@ const subjects: Record<string, Effect.Effect<Subject, never, Resilience>> = {
   "a circuit breaker": Effect.gen(function* () {
     const breaker = yield* CircuitBreaker.make({ operation: "target", settings: { failureThreshold: 100 } })
     const ended = Effect.gen(function* () {
-      const { counters } = yield* Effect.flatMap(breaker.circuit(), ({ snapshot }) => snapshot)
+      const { counters } = yield* Effect.flatMap(breaker.circuit(), CircuitBreaker.snapshot)
       assert.deepInclude(counters, { inFlight: 0, stale: 0, ignored: 0, rejected: 0, interrupted: 0 })
       return [counters.succeeded, counters.failed] as const
     })
@@ -41,7 +42,7 @@ const subjects: Record<string, Effect.Effect<Subject, never, Resilience>> = {
     const ended = Effect.gen(function* () {
       const { active, counters, queued } = yield* own.snapshot()
       assert.deepInclude({ active, queued, ...counters }, { active: 0, queued: 0, rejected: 0, interrupted: 0 })
-      const inside = (yield* Effect.flatMap(breaker.circuit(), ({ snapshot }) => snapshot)).counters
+      const inside = (yield* Effect.flatMap(breaker.circuit(), CircuitBreaker.snapshot)).counters
       assert.strictEqual(counters.admitted, inside.admitted)
       return [inside.succeeded, inside.failed] as const
     })
@@ -52,7 +53,7 @@ const subjects: Record<string, Effect.Effect<Subject, never, Resilience>> = {
     const breaker = yield* CircuitBreaker.make({ operation: "target", settings: { failureThreshold: 100 } })
     const ended = Effect.gen(function* () {
       const { counters } = yield* own.snapshot
-      const inside = (yield* Effect.flatMap(breaker.circuit(), ({ snapshot }) => snapshot)).counters
+      const inside = (yield* Effect.flatMap(breaker.circuit(), CircuitBreaker.snapshot)).counters
       const { admitted } = inside
       assert.deepInclude(counters, { granted: admitted, started: admitted, returned: 0, held: 0, refused: 0 })
       return [inside.succeeded, inside.failed] as const
@@ -66,7 +67,7 @@ const subjects: Record<string, Effect.Effect<Subject, never, Resilience>> = {
     const ended = Effect.gen(function* () {
       assert.deepInclude(yield* own.snapshot(), { active: 0, queued: 0 })
       assert.deepInclude(yield* budgets.snapshot("model"), { used: 0 })
-      const { counters } = yield* Effect.flatMap(breaker.circuit(), ({ snapshot }) => snapshot)
+      const { counters } = yield* Effect.flatMap(breaker.circuit(), CircuitBreaker.snapshot)
       assert.strictEqual(counters.inFlight, 0)
       return [counters.succeeded, counters.failed] as const
     })
@@ -82,7 +83,7 @@ const subjects: Record<string, Effect.Effect<Subject, never, Resilience>> = {
     return { guard, ended }
   }),
   "a strategy with every policy": Effect.gen(function* () {
-    const { operation } = yield* Resilience
+    const { operation } = yield* Registry
     const every = Strategy.make("every", {
       retry: { maxAttempts: 3, base: "1 milli", minDelay: 0, jitter: "none" },
       circuitBreaker: { failureThreshold: 100 },

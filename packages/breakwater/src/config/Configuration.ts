@@ -51,6 +51,7 @@ import * as Ref from "effect/Ref"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Preset from "../Preset.ts"
+import { Registry } from "../Registry.ts"
 import { type LayerOptions, Resilience } from "../Resilience.ts"
 import { ResilienceEvents, timestamp } from "../ResilienceEvent.ts"
 import * as Settings from "../Settings.ts"
@@ -186,7 +187,7 @@ const make = Effect.fnUntraced(function* (
   first: Resolution.Resolved,
   read: Effect.Effect<Resolution.Inputs, Config.ConfigError>
 ) {
-  const resilience = yield* Resilience
+  const resilience = yield* Registry
   const presets = yield* Presets.Presets
   const events = yield* ResilienceEvents
   const one = yield* Semaphore.make(1)
@@ -344,7 +345,7 @@ export const layer = ({ presets = [], ...options }: Options = {}): Layer.Layer<
       for (const warning of resolved.warnings) yield* Effect.logWarning(warning)
       const { circuitBreaker, isEnabled, overlay, preset, retry } = Resolution.toConfiguration(resolved)
       const running = Layer.effectDiscard(
-        Effect.flatMap(Resilience, (resilience) =>
+        Effect.flatMap(Registry, (resilience) =>
           resilience.configure((current) => ({ ...current, isEnabled, retry, circuitBreaker }))
         )
       )
@@ -375,7 +376,7 @@ export const layer = ({ presets = [], ...options }: Options = {}): Layer.Layer<
 export const layerCode: Layer.Layer<Configuration | Presets.Presets, never, Resilience> = Layer.effect(
   Configuration,
   Effect.gen(function* () {
-    const { overlay, preset, ...toggles } = yield* (yield* Resilience).configuration
+    const { overlay, preset, ...toggles } = yield* (yield* Registry).configuration
     const code: Presets.Entry = { key: preset.name.toLowerCase(), displayName: preset.name, preset, overlay }
     const legacy = Legacy.decode({})
     const inputs: Resolution.Inputs = {

@@ -145,6 +145,7 @@ const minute = 60_000
 const hour = 3_600_000
 
 interface Client {
+  touched: boolean
   state: machine.State
 }
 
@@ -167,12 +168,12 @@ export const make = (input: SettingsInput = {}): ValidationLimiter["Service"] =>
   const clients = new BoundedMap<string, Client>(settings.maxClients, ({ state }, now) =>
     machine.isIdle(pace, state, now)
   )
-  const shared: Client = { state: machine.empty }
+  const shared: Client = { touched: false, state: machine.empty }
 
   const clientOf = (identity: string, now: number): Client => {
     const known = clients.get(identity)
     if (known !== undefined) return known
-    const client: Client = { state: machine.empty }
+    const client: Client = { touched: false, state: machine.empty }
     return clients.add(identity, client, now) ? client : shared
   }
 

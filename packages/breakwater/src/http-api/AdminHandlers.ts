@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Layer from "effect/Layer"
 import * as CircuitBreaker from "../CircuitBreaker.ts"
-import { Resilience } from "../Resilience.ts"
+import { Registry } from "../Registry.ts"
 import { Served } from "./internal/served.ts"
 import { Commands } from "./Commands.ts"
 import * as circuits from "./handlers/circuits.ts"
@@ -52,7 +52,7 @@ const circuitBreakers = HttpApiBuilder.group(
   Served,
   "circuitBreakers",
   Effect.fnUntraced(function* (handlers) {
-    const resilience = yield* Resilience
+    const resilience = yield* Registry
     const reads = yield* Reads
     const commands = yield* Commands
 

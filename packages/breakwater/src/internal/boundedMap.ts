@@ -9,8 +9,9 @@
  * there next time.
  */
 
-interface Entry<V> {
-  readonly value: V
+/** What a map may forget. It holds its mark itself, so that a read touches nothing else. @internal */
+export interface Forgettable {
+  /** `false` for a value that is new. */
   touched: boolean
 }
 
@@ -22,12 +23,12 @@ const slice = 128
  *
  * @internal
  */
-export class BoundedMap<K, V> {
-  private readonly entries = new Map<K, Entry<V>>()
+export class BoundedMap<K, V extends Forgettable> {
+  private readonly entries = new Map<K, V>()
   readonly capacity: number
   private readonly mayForget: (value: V, now: number) => boolean | "last"
   // One iterator for good: a new one would have to pass over all that was deleted before it.
-  private hand: IterableIterator<[K, Entry<V>]>
+  private hand: IterableIterator<[K, V]>
 
   constructor(capacity: number, mayForget: (value: V, now: number) => boolean | "last") {
     this.capacity = capacity
@@ -40,25 +41,24 @@ export class BoundedMap<K, V> {
   }
 
   get(key: K): V | undefined {
-    const entry = this.entries.get(key)
-    if (entry === undefined) return undefined
-    entry.touched = true
-    return entry.value
+    const value = this.entries.get(key)
+    if (value !== undefined) value.touched = true
+    return value
   }
 
   /** Adds an entry that is not there, at a time in any unit that `mayForget` knows. `false`: full of entries that must stay. */
   add(key: K, value: V, now: number): boolean {
     if (this.entries.size >= this.capacity && !this.forgetOne(now)) return false
-    this.entries.set(key, { value, touched: false })
+    this.entries.set(key, value)
     return true
   }
 
-  *values(): IterableIterator<V> {
-    for (const entry of this.entries.values()) yield entry.value
+  values(): IterableIterator<V> {
+    return this.entries.values()
   }
 
-  *[Symbol.iterator](): IterableIterator<readonly [K, V]> {
-    for (const [key, entry] of this.entries) yield [key, entry.value]
+  [Symbol.iterator](): IterableIterator<readonly [K, V]> {
+    return this.entries.entries()
   }
 
   private forgetOne(now: number): boolean {
@@ -71,13 +71,13 @@ export class BoundedMap<K, V> {
         next = this.hand.next()
         if (next.done === true) return false
       }
-      const [key, entry] = next.value
-      const may = this.mayForget(entry.value, now)
+      const [key, value] = next.value
+      const may = this.mayForget(value, now)
       if (may === false) continue
-      if (may === true && !entry.touched) return this.entries.delete(key)
+      if (may === true && !value.touched) return this.entries.delete(key)
       if (may === true) used ??= key
-      else if (!entry.touched) last ??= key
-      entry.touched = false
+      else if (!value.touched) last ??= key
+      value.touched = false
     }
     const found = used ?? last
     return found !== undefined && this.entries.delete(found)

@@ -5,25 +5,17 @@ import type * as tripPolicy from "./tripPolicy.ts"
 /** @internal */
 export interface Settings {
   readonly tripPolicy: tripPolicy.TripPolicy
-  /** Open time of the n-th opening in a row, n ≥ 1. */
-  readonly openMillis: (opening: number) => number
+  /** The open time, or that of the n-th opening in a row, n ≥ 1. */
+  readonly openMillis: number | ((opening: number) => number)
   readonly probes: number
   readonly successThreshold: number
   /** Time a probe has; `undefined`: the open time, at least 10 s and at most 60 s. */
   readonly probeMillis: number | undefined
-  readonly more: More
-}
-
-/** Settings that most circuits leave alone. @internal */
-export interface More {
   /** How much of a failure's own `retryAfter` is heeded. */
   readonly maxRetryAfterMillis: number
   /** Time from closing until every call is admitted. */
   readonly rampMillis: number
 }
-
-/** What the circuits that leave them alone share. @internal */
-export const plain: More = { maxRetryAfterMillis: 3_600_000, rampMillis: 0 }
 
 /** @internal How often the circuit opened without staying closed in between, and for how long the last time. */
 export interface Backoff {
@@ -61,17 +53,16 @@ export type Automatic = { readonly generation: number; readonly backoff: Backoff
       readonly since: number
       readonly succeeded: number
       readonly failed: number
+      /** The latest time that a failed probe named to come back, until when the circuit opens again; 0: none did. */
+      readonly notBefore: number
       /** Probes that have not ended, earliest deadline first. */
       readonly running: ReadonlyArray<Probe>
       readonly nextProbe: number
     }
 )
 
-/** The modes of an override, the strongest first. @internal */
-export const modes = ["isolated", "disabled", "metrics_only"] as const
-
-/** @internal */
-export type Mode = (typeof modes)[number]
+/** The mode of an override. @internal */
+export type Mode = "isolated" | "disabled" | "metrics_only"
 
 /** What an operator lays over the automatic state. @internal */
 export interface Override {
@@ -82,11 +73,34 @@ export interface Override {
   readonly until: number
 }
 
+/**
+ * The overrides that lie over a circuit, with what they do to it: whoever lays
+ * one over it brings that along, and nobody else bundles it.
+ *
+ * @internal
+ */
+export interface Overrides {
+  /** The strongest first, and of one mode the one that ends last. */
+  readonly list: readonly [Override, ...ReadonlyArray<Override>]
+  /** What was due up to `now`, each at its time. */
+  readonly passTime: (settings: Settings, self: Machine, now: number) => Passed
+  /** Admits a call in place of the automatic state, whose own step is `byItself`. */
+  readonly admit: (
+    now: number,
+    byItself: () => Step<Admission>,
+    self: Machine,
+    moves: ReadonlyArray<Move>
+  ) => Step<Admission>
+}
+
+/** The moves that time has made, and the machine after them. @internal */
+export type Passed = readonly [moves: ReadonlyArray<Move>, next: Machine]
+
 /** @internal */
 export interface Machine {
   readonly automatic: Automatic
-  /** The strongest first, one of each mode at most; `undefined`: none. */
-  readonly overrides: readonly [Override, ...ReadonlyArray<Override>] | undefined
+  /** `undefined`: none. */
+  readonly overrides: Overrides | undefined
   /** Counts transitions. */
   readonly version: number
 }
@@ -104,8 +118,8 @@ export type Move = { readonly version: number; readonly from: State; readonly at
     }
   | { readonly _tag: "HalfOpened" }
   | { readonly _tag: "Closed"; readonly because: "probes_succeeded" | "operator" }
-  | { readonly _tag: "Overridden"; readonly override: Override }
-  | { readonly _tag: "OverrideEnded"; readonly mode: Mode; readonly to: State }
+  | ({ readonly _tag: "Overridden" } & Override)
+  | { readonly _tag: "OverrideEnded"; readonly mode: Mode; readonly actor: string | undefined; readonly to: State }
   | { readonly _tag: "ProbeLapsed"; readonly overdueMillis: number }
 )
 
@@ -124,7 +138,8 @@ export interface Token {
 
 /** @internal */
 export type Admission =
-  | { readonly _tag: "Admitted"; readonly token: Token }
+  /** `wouldReject`: by itself the circuit would not have admitted it. */
+  | { readonly _tag: "Admitted"; readonly token: Token; readonly wouldReject?: true }
   | { readonly _tag: "Rejected"; readonly state: "open" | "half_open" | "closed"; readonly retryAfterMillis: number }
   | { readonly _tag: "Isolated"; readonly override: Override; readonly retryAfterMillis: number }
 

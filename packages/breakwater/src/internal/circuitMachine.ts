@@ -10,8 +10,8 @@
  *
  *   Any ──operator trips──> Open
  *
- * An operator's overrides lie over these states, the strongest in force, and
- * each ends by itself; the states go on underneath. `generation` fences
+ * An operator's overrides (`circuitOverrides.ts`) lie over these states, which
+ * go on underneath. `generation` fences
  * outcomes: one that was admitted in an older generation, or whose probe has
  * lapsed, changes nothing.
  */
@@ -20,16 +20,14 @@ import type {
   Automatic,
   Backoff,
   Machine,
-  Mode,
   Move,
-  Override,
+  Passed,
   Recorded,
   Settings,
   State,
   Step,
   Token
 } from "./circuit.ts"
-import { modes } from "./circuit.ts"
 import * as tripPolicy from "./tripPolicy.ts"
 
 const none: ReadonlyArray<Move> = []
@@ -63,17 +61,20 @@ export const initial: Machine = make(-Infinity)
 
 /** @internal */
 export const state = (self: Machine): State =>
-  self.overrides === undefined ? self.automatic._tag : self.overrides[0].mode
+  self.overrides === undefined ? self.automatic._tag : self.overrides.list[0].mode
+
+type Moved = readonly [move: Move, next: Machine]
 
 /** The distributive form of `Omit`, for a union. */
 type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 
-const move = (
+/** @internal */
+export const move = (
   self: Machine,
   at: number,
   what: Without<Move, "version" | "at" | "from">,
   next: Partial<Machine>
-): [Move, Machine] => {
+): Moved => {
   const version = self.version + 1
   return [
     { ...what, version, from: state(self), at },
@@ -85,19 +86,20 @@ const move = (
 const backoffAt = ({ _tag, backoff, since }: Automatic, now: number): Backoff =>
   _tag === "closed" && now - since >= backoff.openMillis ? freshBackoff : backoff
 
+const openMillisOf = ({ openMillis }: Settings, openings: number): number =>
+  typeof openMillis === "number" ? openMillis : openMillis(openings)
+
 const open = (
   settings: Settings,
   self: Machine,
   now: number,
   because: "failures" | "slow_calls" | "relapsed" | "probe_failed" | "probe_lapsed",
   failures: number,
-  retryAfterMillis = 0
-): [Move, Machine] => {
+  notBefore = 0
+): Moved => {
   const { automatic } = self
   const openings = backoffAt(automatic, now).openings + 1
-  const byItself = settings.openMillis(openings)
-  const asked = Math.min(retryAfterMillis, settings.more.maxRetryAfterMillis)
-  const openMillis = asked > byItself ? asked : byItself
+  const openMillis = Math.max(openMillisOf(settings, openings), notBefore - now)
   return move(
     self,
     now,
@@ -114,6 +116,10 @@ const open = (
     }
   )
 }
+
+/** When a failure asks to be called again, as far as it is heeded. */
+const notBeforeOf = (settings: Settings, now: number, retryAfterMillis: number): number =>
+  retryAfterMillis > 0 ? now + Math.min(retryAfterMillis, settings.maxRetryAfterMillis) : 0
 
 /** Too many probes failed for `successThreshold` of them to succeed. */
 const isLost = (settings: Settings, failed: number): boolean => failed > settings.probes - settings.successThreshold
@@ -170,64 +176,30 @@ export const isWaiting = ({ automatic, overrides }: Machine, now: number): boole
   overrides === undefined &&
   (automatic._tag === "closed" ? automatic.rampUntil <= now : automatic._tag === "half_open" || automatic.until <= now)
 
-/** What is due first, up to `now`: the end of an override, or a probe's deadline. */
-const due = (self: Machine, now: number): Override | "probe" | undefined => {
-  const { automatic } = self
-  let first: Override | "probe" | undefined
-  let at = now
-  for (const override of self.overrides ?? nothing) {
-    if (override.until > at || (override.until === at && first !== undefined)) continue
-    first = override
-    at = override.until
-  }
-  const deadline = automatic._tag === "half_open" ? automatic.running[0]?.deadline : undefined
-  return deadline !== undefined && (deadline < at || (deadline === at && first === undefined)) ? "probe" : first
-}
-
-const nothing: ReadonlyArray<Override> = []
-
-/** Overrides without that of a mode, or with another in its place, the strongest first. */
-const replaced = (self: Machine, mode: Mode, by?: Override): Machine["overrides"] => {
-  const left = (self.overrides ?? nothing).filter((override) => override.mode !== mode)
-  const kept = by === undefined ? left : [...left, by]
-  const [first, ...others] = kept.toSorted((a, b) => modes.indexOf(a.mode) - modes.indexOf(b.mode))
-  return first === undefined ? undefined : [first, ...others]
-}
-
-/** The machine with an override over it, in place of the one of its mode. @internal */
-export const laid = (self: Machine, override: Override): Machine => ({
-  ...self,
-  overrides: replaced(self, override.mode, override)
-})
-
-const endOverride = (self: Machine, mode: Mode, at: number): [Move, Machine] => {
-  const overrides = replaced(self, mode)
-  return move(self, at, { _tag: "OverrideEnded", mode, to: state({ ...self, overrides }) }, { overrides })
-}
-
 /**
- * Ends overrides and a slow start whose time is over, and counts probes past
- * their deadline as failed; each is dated at its end.
+ * Counts probes past their deadline as failed, each dated at its deadline, and
+ * ends a slow start whose time is over.
  */
-const passTime = (settings: Settings, self: Machine, now: number): readonly [ReadonlyArray<Move>, Machine] => {
+const passTime = (settings: Settings, self: Machine, now: number): Passed => {
   const { automatic, overrides } = self
-  if (overrides === undefined) {
-    if (automatic._tag === "open" || (automatic._tag === "closed" && automatic.rampUntil === 0)) return [none, self]
-  }
+  if (overrides !== undefined) return overrides.passTime(settings, self, now)
+  if (automatic._tag === "open" || (automatic._tag === "closed" && automatic.rampUntil === 0)) return [none, self]
   const moves: Array<Move> = []
   let next = self
-  const apply = ([made, after]: [Move, Machine]) => {
-    moves.push(made)
-    next = after
-  }
-  for (let first = due(next, now); first !== undefined; first = due(next, now)) {
-    if (first === "probe") lapse(settings, next, now, apply)
-    else apply(endOverride(next, first.mode, first.until))
-  }
-  if (next.automatic._tag === "closed" && next.automatic.rampUntil > 0 && next.automatic.rampUntil <= now) {
-    next = { ...next, automatic: { ...next.automatic, rampUntil: 0 } }
-  }
-  return [moves, next]
+  while (deadlineOf(next) <= now) next = lapse(settings, next, now, moves)
+  return [moves, rampEnded(next, now)]
+}
+
+/** When the oldest probe lapses; `Infinity`: none runs. @internal */
+export const deadlineOf = ({ automatic }: Machine): number =>
+  automatic._tag === "half_open" ? (automatic.running[0]?.deadline ?? Infinity) : Infinity
+
+/** @internal */
+export const rampEnded = (self: Machine, now: number): Machine => {
+  const { automatic } = self
+  return automatic._tag === "closed" && automatic.rampUntil > 0 && automatic.rampUntil <= now
+    ? { ...self, automatic: { ...automatic, rampUntil: 0 } }
+    : self
 }
 
 /**
@@ -236,30 +208,34 @@ const passTime = (settings: Settings, self: Machine, now: number): readonly [Rea
  *
  * @internal
  */
-export const advance = (settings: Settings, self: Machine, now: number): readonly [ReadonlyArray<Move>, Machine] => {
+export const advance = (settings: Settings, self: Machine, now: number): Passed => {
   const passed = passTime(settings, self, now)
   const [moves, next] = passed
   const { automatic } = next
   if (automatic._tag !== "closed") return passed
-  const tripped = settings.tripPolicy.tripsByAge(automatic.window, now)
+  const tripped = settings.tripPolicy.tripsByAge?.(automatic.window, now)
   if (tripped === undefined) return passed
   const [opened, after] = open(settings, next, now, tripped.because, tripped.counted)
   return [[...moves, opened], after]
 }
 
-const lapse = (settings: Settings, self: Machine, now: number, apply: (step: [Move, Machine]) => void): void => {
+/** The oldest probe lapses. @internal */
+export const lapse = (settings: Settings, self: Machine, now: number, moves: Array<Move>): Machine => {
   const half = self.automatic as Extract<Automatic, { _tag: "half_open" }>
   const [oldest, ...running] = half.running
   const at = oldest!.deadline
   const failed = half.failed + 1
-  const step = move(
+  const [lapsed, next] = move(
     self,
     at,
     { _tag: "ProbeLapsed", overdueMillis: now - at },
     { automatic: { ...half, failed, running } }
   )
-  apply(step)
-  if (isLost(settings, failed)) apply(open(settings, step[1], at, "probe_lapsed", failed))
+  moves.push(lapsed)
+  if (!isLost(settings, failed)) return next
+  const [opened, after] = open(settings, next, at, "probe_lapsed", failed, half.notBefore)
+  moves.push(opened)
+  return after
 }
 
 const probe = (settings: Settings, self: Machine, now: number): readonly [Admission, Machine] => {
@@ -279,23 +255,11 @@ const probe = (settings: Settings, self: Machine, now: number): readonly [Admiss
   ]
 }
 
-const passed: Admission = { _tag: "Admitted", token: { generation: -1, probe: -1 } }
-
 /** `draw` is a number from 0 to below 1, by chance: the calls of a slow start are chosen by it. @internal */
 export const admit = (settings: Settings, self: Machine, now: number, draw = 0): Step<Admission> => {
   const [moves, next] = advance(settings, self, now)
-  if (next.overrides === undefined) return admitByItself(settings, next, now, draw, moves)
-  const [override] = next.overrides
-  switch (override.mode) {
-    case "isolated":
-      return [{ _tag: "Isolated", override, retryAfterMillis: override.until - now }, moves, next]
-    case "disabled":
-      return [passed, moves, next]
-    case "metrics_only": {
-      const step = admitByItself(settings, next, now, draw, moves)
-      return step[0]._tag === "Admitted" ? step : [passed, step[1], step[2]]
-    }
-  }
+  const byItself = () => admitByItself(settings, next, now, draw, moves)
+  return next.overrides === undefined ? byItself() : next.overrides.admit(now, byItself, next, moves)
 }
 
 const admitByItself = (
@@ -332,6 +296,7 @@ const admitByItself = (
             generation: automatic.generation + 1,
             backoff: automatic.backoff,
             since: now,
+            notBefore: 0,
             succeeded: 0,
             failed: 0,
             running: [],
@@ -414,7 +379,14 @@ export const record = (
       const because = failed && automatic.rampUntil > 0 ? "relapsed" : tripped?.because
       if (because === undefined) return ["counted", moves, observed]
       const counted = tripped?.counted ?? tripPolicy.counted(window, now)
-      const [opened, after] = open(settings, observed, now, because, counted, retryAfterMillis)
+      const [opened, after] = open(
+        settings,
+        observed,
+        now,
+        because,
+        counted,
+        notBeforeOf(settings, now, retryAfterMillis)
+      )
       return ["counted", [...moves, opened], after]
     }
     case "half_open": {
@@ -425,13 +397,14 @@ export const record = (
       const isSlow = now - ending.since >= settings.tripPolicy.slowMillis
       const succeeded = automatic.succeeded + (outcome === "Success" && !isSlow ? 1 : 0)
       const failed = automatic.failed + (outcome === "Failure" || (outcome === "Success" && isSlow) ? 1 : 0)
-      const ended: Machine = { ...next, automatic: { ...automatic, running, succeeded, failed } }
+      const notBefore = Math.max(automatic.notBefore, notBeforeOf(settings, now, retryAfterMillis))
+      const ended: Machine = { ...next, automatic: { ...automatic, running, succeeded, failed, notBefore } }
       if (isLost(settings, failed)) {
-        const [opened, after] = open(settings, ended, now, "probe_failed", failed, retryAfterMillis)
+        const [opened, after] = open(settings, ended, now, "probe_failed", failed, notBefore)
         return ["counted", [...moves, opened], after]
       }
       if (succeeded >= settings.successThreshold) {
-        const { rampMillis } = settings.more
+        const { rampMillis } = settings
         const rampUntil = rampMillis === 0 ? 0 : now + rampMillis
         const [closing, after] = move(
           ended,
@@ -444,22 +417,6 @@ export const record = (
       return ["counted", moves, ended]
     }
   }
-}
-
-/** Lays an override over the states. One of the same mode gives way to it. @internal */
-export const override = (settings: Settings, self: Machine, now: number, added: Override): Step<void> => {
-  const [moves, next] = advance(settings, self, now)
-  const { overrides } = laid(next, added)
-  const [overridden, after] = move(next, now, { _tag: "Overridden", override: added }, { overrides })
-  return [undefined, [...moves, overridden], after]
-}
-
-/** Ends an override before its time. @internal */
-export const release = (settings: Settings, self: Machine, now: number, mode: Mode): Step<void> => {
-  const [moves, next] = advance(settings, self, now)
-  if (!next.overrides?.some((override) => override.mode === mode)) return [undefined, moves, next]
-  const [ended, after] = endOverride(next, mode, now)
-  return [undefined, [...moves, ended], after]
 }
 
 /**
@@ -478,7 +435,7 @@ export const trip = (
   const [moves, next] = advance(settings, self, now)
   const { generation } = next.automatic
   const backoff = backoffAt(next.automatic, now)
-  const openMillis = options.openMillis ?? settings.openMillis(Math.max(backoff.openings, 1))
+  const openMillis = options.openMillis ?? openMillisOf(settings, Math.max(backoff.openings, 1))
   const counted = failures(next, now)
   const [opened, after] = move(
     next,

@@ -5,6 +5,7 @@
  */
 import type { Automatic, Machine, Mode, Override } from "./circuit.ts"
 import * as machine from "./circuitMachine.ts"
+import * as circuitOverrides from "./circuitOverrides.ts"
 
 /** @internal */
 export interface Memory {
@@ -29,7 +30,7 @@ export interface Memory {
 
 /** `undefined`: nothing that a new circuit would not do. Windows and the backoff of a closed circuit are not kept. @internal */
 export const remember = ({ automatic, overrides }: Machine, now: number): Memory | undefined => {
-  const left = (overrides ?? none).filter(({ until }) => until > now)
+  const left = (overrides?.list ?? none).filter(({ until }) => until > now)
   if (automatic._tag === "closed" && left.length === 0) return undefined
   return {
     open:
@@ -75,7 +76,7 @@ export const recall = (
   const self: Machine = { automatic, overrides: undefined, version: before.version + 1 }
   return overrides.reduce((self, { actor, leftMillis = Infinity, mode, reason }) => {
     const left = clamp(leftMillis - passedMillis, leftMillis)
-    return left === 0 ? self : machine.laid(self, { mode, reason, actor, until: now + left })
+    return left === 0 ? self : circuitOverrides.laid(self, { mode, reason, actor, until: now + left })
   }, self)
 }
 

@@ -33,7 +33,7 @@ const bucketsAt = 6
 /** @internal */
 export class Histogram {
   // All numbers in one array: where there are many operations, a call costs the memory that it touches.
-  private cells: Array<number> = [0, 0, 0, 0, -Infinity, 0]
+  cells: Array<number> = [0, 0, 0, 0, -Infinity, 0]
 
   get count(): number {
     return this.cells[countAt]!
@@ -85,24 +85,6 @@ export class Histogram {
     return taken
   }
 
-  /** Upper bounds in milliseconds, 0 while nothing is recorded. */
-  percentiles(): Percentiles {
-    const { cells } = this
-    const max = cells[longestAt]!
-    const ranks = [0.5, 0.9, 0.95, 0.99].map((fraction) => Math.ceil(this.count * fraction))
-    const found: Array<number> = []
-    let seen = 0
-    for (let at = bucketsAt; at < cells.length; at++) {
-      seen += cells[at]!
-      while (found.length < ranks.length && seen >= ranks[found.length]!) {
-        const index = cells[firstAt]! + at - bucketsAt
-        found.push(index === overflow ? max : Math.min(upperBound(index), max))
-      }
-    }
-    const [p50 = 0, p90 = 0, p95 = 0, p99 = 0] = found
-    return { p50, p90, p95, p99, max }
-  }
-
   private increment(index: number, by: number): void {
     const at = index - this.cells[firstAt]! + bucketsAt
     if (at < bucketsAt || at >= this.cells.length) return this.widen(index, by)
@@ -122,6 +104,23 @@ export class Histogram {
 }
 
 const room: ReadonlyArray<number> = Array.from({ length: linear }, () => 0)
+
+/** Upper bounds in milliseconds, 0 while nothing is recorded. @internal */
+export const percentiles = ({ cells, count }: Histogram): Percentiles => {
+  const max = cells[longestAt]!
+  const ranks = [0.5, 0.9, 0.95, 0.99].map((fraction) => Math.ceil(count * fraction))
+  const found: Array<number> = []
+  let seen = 0
+  for (let at = bucketsAt; at < cells.length; at++) {
+    seen += cells[at]!
+    while (found.length < ranks.length && seen >= ranks[found.length]!) {
+      const index = cells[firstAt]! + at - bucketsAt
+      found.push(index === overflow ? max : Math.min(upperBound(index), max))
+    }
+  }
+  const [p50 = 0, p90 = 0, p95 = 0, p99 = 0] = found
+  return { p50, p90, p95, p99, max }
+}
 
 /** In milliseconds, exclusive. */
 const upperBound = (index: number): number => {

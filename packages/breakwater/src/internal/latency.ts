@@ -2,12 +2,13 @@
  * Durations of one kind: all of them, and those of the latest half to whole
  * minute.
  */
-import { Histogram, type Percentiles } from "./histogram.ts"
+import * as histogram from "./histogram.ts"
+import { Histogram } from "./histogram.ts"
 
 const slice = 30_000
 
 /** @internal */
-export interface Latency extends Percentiles {
+export interface Latency extends histogram.Percentiles {
   readonly count: number
   readonly mean: number
 }
@@ -17,34 +18,22 @@ const none: Latency = { count: 0, mean: 0, p50: 0, p90: 0, p95: 0, p99: 0, max: 
 const summary = (parts: ReadonlyArray<Histogram | undefined>): Latency => {
   const all = new Histogram()
   for (const part of parts) if (part !== undefined) all.absorb(part)
-  return all.count === 0 ? none : { count: all.count, mean: all.sum / all.count, ...all.percentiles() }
+  return all.count === 0 ? none : { count: all.count, mean: all.sum / all.count, ...histogram.percentiles(all) }
 }
 
 /** Is itself the histogram of the slice that runs, so that a record touches little memory. @internal */
 export class LatencyRecorder extends Histogram {
   /** The slice before, and everything before that. */
-  private previous: Histogram | undefined = undefined
-  private past: Histogram | undefined = undefined
+  previous: Histogram | undefined = undefined
+  past: Histogram | undefined = undefined
 
   recordAt(now: number, millis: number): void {
     if (now - this.since >= slice) this.rotate(now)
     this.record(millis, now)
   }
 
-  /** The latest slices of one or several recorders, and all of them. `now` has to be a reading of their clock. */
-  static read(
-    now: number,
-    recorders: ReadonlyArray<LatencyRecorder | undefined>
-  ): { readonly total: Latency; readonly recent: Latency } {
-    const recent = recorders.flatMap((recorder) => {
-      if (recorder === undefined) return []
-      if (now - recorder.since >= slice) recorder.rotate(now)
-      return [recorder, recorder.previous]
-    })
-    return { total: summary([...recent, ...recorders.map((recorder) => recorder?.past)]), recent: summary(recent) }
-  }
-
-  private rotate(now: number): void {
+  /** A slice that is over goes to the past. */
+  rotate(now: number): void {
     const isRecent = now - this.since < 2 * slice
     const latest = this.take(now)
     for (const part of isRecent ? [this.previous] : [this.previous, latest]) {
@@ -52,4 +41,17 @@ export class LatencyRecorder extends Histogram {
     }
     this.previous = isRecent ? latest : undefined
   }
+}
+
+/** The latest slices of one or several recorders, and all of them. `now` has to be a reading of their clock. @internal */
+export const read = (
+  now: number,
+  recorders: ReadonlyArray<LatencyRecorder | undefined>
+): { readonly total: Latency; readonly recent: Latency } => {
+  const recent = recorders.flatMap((recorder) => {
+    if (recorder === undefined) return []
+    if (now - recorder.since >= slice) recorder.rotate(now)
+    return [recorder, recorder.previous]
+  })
+  return { total: summary([...recent, ...recorders.map((recorder) => recorder?.past)]), recent: summary(recent) }
 }

@@ -19,8 +19,8 @@ export interface TripPolicy {
   /** A call ended with an outcome. */
   readonly observe: (window: Window, now: number, failed: boolean, start: Start | undefined) => Window
   readonly trips: (window: Window, now: number) => Tripped | undefined
-  /** Whether calls in flight trip it. */
-  readonly tripsByAge: (window: Window, now: number) => Tripped | undefined
+  /** Whether calls in flight trip it. `undefined`: they never do. */
+  readonly tripsByAge: ((window: Window, now: number) => Tripped | undefined) | undefined
   readonly figures: (window: Window, now: number) => ReadonlyArray<Figure>
 }
 
@@ -60,9 +60,15 @@ export const consecutive = (failures: number): TripPolicy => ({
   started: undefined,
   observe: (window, _now, failed) => (failed ? inARow(window) + 1 : 0),
   trips: (window) => (inARow(window) >= failures ? { ...figureOf(window), because: "failures" } : undefined),
-  tripsByAge: () => undefined,
+  tripsByAge: undefined,
   figures: (window) => [figureOf(window)]
 })
+
+/** Many circuits open after as many failures: 100 policies at most do for all of them. */
+const known: Array<TripPolicy | undefined> = []
+
+/** The same policy for the same number. @internal */
+export const consecutiveOf = (failures: number): TripPolicy => (known[failures] ??= consecutive(failures))
 
 /** What speaks against the dependency, as one number. @internal */
 export const counted = (window: Window, now: number): number =>

@@ -67,7 +67,8 @@ import * as Stream from "effect/Stream"
 import * as machine from "../internal/alertMachine.ts"
 import { hourMillis } from "../internal/trend.ts"
 import * as Monotonic from "../Monotonic.ts"
-import { Resilience } from "../Resilience.ts"
+import { Registry } from "../Registry.ts"
+import type { Resilience } from "../Resilience.ts"
 import { ResilienceEvents } from "../ResilienceEvent.ts"
 import * as Settings_ from "../Settings.ts"
 import * as Wire from "../Wire.ts"
@@ -374,7 +375,7 @@ const summaryOf = (open: ReadonlyArray<Told>): AlertList["summary"] => {
 
 const make = Effect.fnUntraced(function* (settings: Settings) {
   const usage = yield* Usage
-  const resilience = yield* Resilience
+  const resilience = yield* Registry
   const sink = yield* ResilienceEvents
   const clock = yield* Clock.Clock
   const ofMachine = machineSettings(settings, `alert-${clock.currentTimeMillisUnsafe().toString(36)}`)

@@ -35,9 +35,10 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type * as CircuitBreaker from "../CircuitBreaker.ts"
+import * as CircuitBreaker from "../CircuitBreaker.ts"
 import type * as Decision from "../Decision.ts"
-import { Resilience } from "../Resilience.ts"
+import { Registry } from "../Registry.ts"
+import type { Resilience } from "../Resilience.ts"
 import type { Reason } from "../ResilienceError.ts"
 import * as Wire from "../Wire.ts"
 
@@ -83,7 +84,7 @@ export const list = (query: Query = {}): Effect.Effect<ReadonlyArray<Decision.De
     const { key, limit = 100, operation, reason, since, until, verdict } = query
     const from = since === undefined ? -Infinity : DateTime.toEpochMillis(since)
     const to = until === undefined ? Infinity : DateTime.toEpochMillis(until)
-    return (yield* (yield* Resilience).decisions)
+    return (yield* (yield* Registry).decisions)
       .filter(
         (decision) =>
           (operation === undefined || decision.operation === operation) &&
@@ -104,7 +105,7 @@ export const list = (query: Query = {}): Effect.Effect<ReadonlyArray<Decision.De
  * @since 0.1.0
  */
 export const find = (id: string): Effect.Effect<Decision.Decision, UnknownDecision, Resilience> =>
-  Effect.flatMap(Resilience, (resilience) =>
+  Effect.flatMap(Registry, (resilience) =>
     Effect.flatMap(resilience.decisions, (all) => {
       const found = all.find((decision) => decision.id === id)
       return found === undefined ? Effect.fail(new UnknownDecision({ id })) : Effect.succeed(found)
@@ -175,7 +176,8 @@ const refusal = (name: string, { at, circuit, elapsed }: Decision.Decision, reas
   }
 }
 
-const counted = ({ failureCount, tripPolicy }: CircuitBreaker.Facts): string => {
+const counted = ({ failureCount, settings }: CircuitBreaker.Facts): string => {
+  const tripPolicy = CircuitBreaker.tripPolicyOf(settings)
   switch (tripPolicy._tag) {
     case "Consecutive":
       return `${times(failureCount, "failure")} in a row`
@@ -265,7 +267,7 @@ export const view = (decision: Decision.Decision): View => ({
           state: decision.circuit.state,
           version: decision.circuit.version,
           failureCount: decision.circuit.failureCount,
-          failureThreshold: decision.circuit.failureThreshold,
+          failureThreshold: decision.circuit.settings.failureThreshold,
           secondsInState: Number.isFinite(decision.circuit.since) ? decision.circuit.since / 1000 : null,
           secondsUntilProbe: decision.circuit.untilProbe / 1000,
           isolatedBecause: decision.circuit.isolatedBecause ?? null

@@ -70,10 +70,11 @@ import * as Environment from "../config/Environment.ts"
 import * as Legacy from "../config/Legacy.ts"
 import type * as Resolution from "../config/Resolution.ts"
 import * as Monotonic from "../Monotonic.ts"
+import type * as Preset from "../Preset.ts"
 import type * as Operation from "../Operation.ts"
-import { Resilience, type States } from "../Resilience.ts"
+import { Registry, type States } from "../Registry.ts"
+import type { Resilience } from "../Resilience.ts"
 import { timestamp } from "../EventSink.ts"
-import type * as Running from "../Running.ts"
 import * as Settings_ from "../Settings.ts"
 import { orNull, Seconds, snakeCase, Timestamp } from "../Wire.ts"
 import * as wiring from "./internal/healthChecks.ts"
@@ -432,7 +433,7 @@ export interface Facts {
   readonly operations: ReadonlyArray<Operation.Snapshot>
   /** Has seen these operations. */
   readonly watch: Watch
-  readonly configuration: Running.Configuration & { readonly version: number }
+  readonly configuration: Preset.Configuration & { readonly version: number }
   /** `undefined`: the program chose the numbers. */
   readonly resolved: (Resolution.Resolved & { readonly version: number }) | undefined
   /** `undefined`: the environment cannot be read. */
@@ -668,7 +669,7 @@ export interface LayerOptions extends SettingsInput {
 }
 
 const make = Effect.fnUntraced(function* (settings: Settings, prepared: Effect.Effect<number> | undefined) {
-  const resilience = yield* Resilience
+  const resilience = yield* Registry
   const configuration = yield* Effect.serviceOption(Configuration.Configuration)
   const alerts = yield* AlertSource
   const detection = Option.isSome(configuration)

@@ -45,7 +45,8 @@ import * as Stream from "effect/Stream"
 import * as Configuration from "../config/Configuration.ts"
 import * as Resolution from "../config/Resolution.ts"
 import * as Monotonic from "../Monotonic.ts"
-import { Resilience } from "../Resilience.ts"
+import { Registry } from "../Registry.ts"
+import type { Resilience } from "../Resilience.ts"
 import * as Wire from "../Wire.ts"
 import * as Alerts from "./Alerts.ts"
 import * as Usage from "./Usage.ts"
@@ -63,7 +64,7 @@ const maxOperations = 100
 export const layerUsage: Layer.Layer<never, never, Usage.Usage | Resilience> = Layer.effectDiscard(
   Effect.gen(function* () {
     const usage = yield* Usage.Usage
-    const resilience = yield* Resilience
+    const resilience = yield* Registry
     const presetInForce = Effect.map(resilience.configuration, ({ preset }) => preset.name)
     let preset = yield* presetInForce
     let before: ReadonlyMap<string, number> = new Map()

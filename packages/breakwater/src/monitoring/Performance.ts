@@ -73,7 +73,8 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Monotonic from "../Monotonic.ts"
-import { Resilience } from "../Resilience.ts"
+import { Registry } from "../Registry.ts"
+import type { Resilience } from "../Resilience.ts"
 import { timestamp } from "../EventSink.ts"
 import { snakeCase, Timestamp } from "../Wire.ts"
 import * as host from "./internal/performanceHost.ts"
@@ -826,7 +827,7 @@ const idOf = (at: DateTime.Utc): string =>
   `bench_${DateTime.formatIso(at).slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "_")}`
 
 const make = Effect.fnUntraced(function* (all: ReadonlyArray<Benchmark>) {
-  const resilience = yield* Resilience
+  const resilience = yield* Registry
   const running = yield* Ref.make<{ readonly benchmarkId: string; readonly name: string } | undefined>(undefined)
   const kept = yield* Ref.make<ReadonlyArray<Kept>>([])
   /** Runs that start within one second get a number each. */

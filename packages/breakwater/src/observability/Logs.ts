@@ -13,6 +13,8 @@
  * - A key appears as a hash unless `keys` says otherwise. The hash hides a key
  *   from a glance, not from someone who can guess it.
  * - In a burst the oldest events are lost, and no call is slowed.
+ * - `RetriesNested` is written for each pair of operations once, and then at
+ *   most once a minute, with the count of them so far.
  *
  * **Example** (An open circuit is an error here)
  *
@@ -42,13 +44,17 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
 import * as Stream from "effect/Stream"
-import { Resilience } from "../Resilience.ts"
+import { PairCounts } from "../internal/pairCounts.ts"
+import * as Monotonic from "../Monotonic.ts"
+import { Registry } from "../Registry.ts"
+import type { Resilience } from "../Resilience.ts"
 import type { ResilienceEvent } from "../ResilienceEvent.ts"
 import { type Keys, show } from "./internal/keys.ts"
 
@@ -103,18 +109,27 @@ export const severity: { readonly [Event in Tag]: LogLevel.Severity } = {
  */
 export const layer = (options: Options = {}): Layer.Layer<never, never, Resilience> => {
   const { keys = "hashed" } = options
-  const write = (event: ResilienceEvent): Effect.Effect<void> => {
+  const pairs = new PairCounts()
+  const write = (event: ResilienceEvent, now: number): Effect.Effect<void> => {
+    const nested = event._tag === "RetriesNested" ? pairs.add(`${event.operation} ${event.inner}`, now) : 0
+    if (nested === undefined) return Effect.void
+    const count = nested === 0 ? {} : { count: nested }
     const own = options.severity?.[event._tag]
     if (own === null) return Effect.void
     const level = own ?? severity[event._tag]
     return Effect.flatMap(LogLevel.isEnabled(level), (isEnabled) =>
-      isEnabled ? Effect.annotateLogs(Effect.logWithLevel(level)(event._tag), annotations(event, keys)) : Effect.void
+      isEnabled
+        ? Effect.annotateLogs(Effect.logWithLevel(level)(event._tag), { ...annotations(event, keys), ...count })
+        : Effect.void
     )
   }
   return Layer.effectDiscard(
     Effect.gen(function* () {
-      const { events } = yield* Resilience
-      yield* events.pipe(Stream.runForEach(write), Effect.forkScoped({ startImmediately: true }))
+      const { events } = yield* Registry
+      yield* events.pipe(
+        Stream.runForEach((event) => Effect.flatMap(Clock.Clock, (clock) => write(event, Monotonic.now(clock)))),
+        Effect.forkScoped({ startImmediately: true })
+      )
       // Lets it write what has happened up to the end.
       yield* Effect.addFinalizer(() => Effect.yieldNow)
     })

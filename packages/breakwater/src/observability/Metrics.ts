@@ -84,7 +84,8 @@ import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Snapshot } from "../Operation.ts"
-import { Resilience } from "../Resilience.ts"
+import { Registry } from "../Registry.ts"
+import type { Resilience } from "../Resilience.ts"
 import { ResilienceEvent } from "../ResilienceEvent.ts"
 import { InvalidSettings } from "../Settings.ts"
 import { parts } from "./internal/parts.ts"
@@ -139,7 +140,7 @@ export const layer = (options: Options = {}): Layer.Layer<Metrics, never, Resili
   return Layer.effect(
     Metrics,
     Effect.gen(function* () {
-      const { events, operations } = yield* Resilience
+      const { events, operations } = yield* Registry
       const context = yield* Effect.context()
       const exporters = yield* Effect.serviceOption(OtlpExporter.Flusher)
       const exported = new Exported(context, maxOperations, () => Effect.runSyncWith(context)(operations))

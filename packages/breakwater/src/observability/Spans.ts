@@ -212,7 +212,7 @@ const annotating = (sink: ResilienceEvent.Sink): ResilienceEvent.Sink => ({
     annotate(event)
     if (sink.isActive()) sink.publishUnsafe(event)
   },
-  stream: sink.stream
+  listenUnsafe: sink.listenUnsafe
 })
 
 /** What policies publish in the fiber of a call. Limits pass in any fiber; a call is rejected after its span. */

@@ -60,6 +60,7 @@ import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as Schema from "effect/Schema"
 import * as CircuitBreaker from "../CircuitBreaker.ts"
 import type * as circuit from "../internal/circuit.ts"
+import { maxOverrides } from "../internal/circuitOverrides.ts"
 import * as memory from "../internal/circuitMemory.ts"
 import { timestamp } from "../EventSink.ts"
 import * as Monotonic from "../Monotonic.ts"
@@ -96,7 +97,7 @@ export const Entry = /*#__PURE__*/ Schema.Struct({
       /** `null`: until an operator ends it. */
       leftMillis: Schema.NullOr(millis(30 * dayMillis))
     })
-  ).check(Schema.isMaxLength(3))
+  ).check(Schema.isMaxLength(maxOverrides))
 })
 
 /**
@@ -194,7 +195,7 @@ const lifeOf = ({ open, overrides }: memory.Memory): number =>
 
 /** `undefined`: nothing that a new circuit would not do. */
 const entryOf = (circuit: CircuitBreaker.Circuit, clock: Clock.Clock): [Entry, memory.Memory] | undefined => {
-  const kept = memory.remember(circuit.machineUnsafe, Monotonic.now(clock))
+  const kept = memory.remember(circuit.cell.current, Monotonic.now(clock))
   if (kept === undefined) return undefined
   const entry: Entry = {
     version: 1,
@@ -245,7 +246,9 @@ export const exported = (circuit: CircuitBreaker.Circuit): Effect.Effect<Option.
 export const restore = (circuit: CircuitBreaker.Circuit, entry: Entry): Effect.Effect<void> =>
   Effect.map(Clock.Clock, (clock) => {
     const now = Monotonic.now(clock)
-    circuit.recallUnsafe(memory.recall(memoryOf(entry), passedSince(entry, clock), now, circuit.machineUnsafe), now)
+    const { current } = circuit.cell
+    const recalled = memory.recall(memoryOf(entry), passedSince(entry, clock), now, current)
+    CircuitBreaker.recallUnsafe(circuit, recalled, now)
   })
 
 const make = Effect.fnUntraced(function* (settings: Settings) {
@@ -369,7 +372,8 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
       if (found !== undefined && waiting.delete(name)) stats.recalled++
       return found
     },
-    onMoved: (circuit) => keep(nameOf(circuit.operation, circuit.key), circuit)
+    onMoved: (circuit) => keep(nameOf(circuit.operation, circuit.key), circuit),
+    start: (options) => new CircuitBreaker.KeptCircuits(options, keeper)
   }
 
   yield* Effect.addFinalizer(() => save)

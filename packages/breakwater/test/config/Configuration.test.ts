@@ -1,7 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Configuration, Errors, Preset, Resilience, Resolution, withOperation } from "breakwater"
+import {
+  CircuitBreaker,
+  Configuration,
+  Errors,
+  Preset,
+  Registry,
+  Resilience,
+  Resolution,
+  withOperation
+} from "breakwater"
 
 const environment = (variables: Record<string, string>) =>
   Layer.succeed(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(variables))
@@ -44,7 +53,7 @@ describe("the configuration at start", () => {
       assert.deepStrictEqual(yield* inForce("circuit_breaker_threshold"), [10, "preset production"])
       assert.isTrue(warnings.some((warning) => warning.startsWith("RETRY_MAX_ATTEMPTS has no effect")))
       yield* Effect.void.pipe(withOperation("qa"))
-      const { source, strategy } = Option.getOrThrow(yield* (yield* Resilience).operation("qa"))
+      const { source, strategy } = Option.getOrThrow(yield* (yield* Registry).operation("qa"))
       assert.deepStrictEqual([strategy, source], ["aggressive", "overlay"])
     }).pipe(Effect.provide(configured(all)))
   )
@@ -120,7 +129,7 @@ describe("the configuration at start", () => {
     Effect.gen(function* () {
       const exit = yield* Effect.exit(Effect.fail("down").pipe(withOperation("target")))
       assert.isTrue(Exit.isFailure(exit))
-      assert.strictEqual((yield* (yield* Resilience).operations)[0]?.counters.calls, 0)
+      assert.strictEqual((yield* (yield* Registry).operations)[0]?.counters.calls, 0)
     }).pipe(Effect.provide(configured({ RESILIENCE_ENABLED: "false" })))
   )
 })
@@ -168,7 +177,7 @@ describe("a change of the configuration", () => {
   it.effect("is made, told and kept", () =>
     Effect.gen(function* () {
       const configuration = yield* Configuration.Configuration
-      const resilience = yield* Resilience
+      const resilience = yield* Registry
       const events = yield* Effect.forkChild(resilience.events.pipe(Stream.take(1), Stream.runCollect), {
         startImmediately: true
       })
@@ -259,10 +268,10 @@ describe("a change of the configuration", () => {
       yield* fail
       yield* configuration.apply({ overlay: { retryAttempts: 1, circuitBreakerThreshold: 4 } })
       yield* fail
-      const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("t"))
-      assert.strictEqual((yield* circuit.snapshot).state, "closed")
+      const circuit = Option.getOrThrow(yield* (yield* Registry).circuit("t"))
+      assert.strictEqual((yield* CircuitBreaker.snapshot(circuit)).state, "closed")
       yield* fail
-      assert.strictEqual((yield* circuit.snapshot).state, "open")
+      assert.strictEqual((yield* CircuitBreaker.snapshot(circuit)).state, "open")
     }).pipe(Effect.provide(configured()))
   )
 
@@ -292,7 +301,7 @@ describe("a change of the configuration", () => {
         Array.from(new Set(attempts)).toSorted((a, b) => a - b),
         [2, 4]
       )
-      const { counters } = Option.getOrThrow(yield* (yield* Resilience).operation("target"))
+      const { counters } = Option.getOrThrow(yield* (yield* Registry).operation("target"))
       assert.strictEqual(counters.calls, 200)
       assert.strictEqual(counters.failed, 200)
     }).pipe(Effect.provide(configured()))
@@ -345,7 +354,7 @@ describe("the configuration of the code", () => {
       assert.deepStrictEqual(yield* inForce("retry_attempts"), [3, "preset simple"])
       yield* configuration.reset()
       assert.deepStrictEqual(yield* inForce("retry_attempts"), [2, "code"])
-      const { strategy } = Option.getOrThrow(yield* (yield* Resilience).operation("translate"))
+      const { strategy } = Option.getOrThrow(yield* (yield* Registry).operation("translate"))
       assert.strictEqual(strategy, "conservative")
     }).pipe(Effect.provide(code))
   )

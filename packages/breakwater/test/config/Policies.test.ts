@@ -11,6 +11,7 @@ import {
   Policies,
   Preset,
   RateLimiter,
+  Registry,
   Resilience,
   RetryBudget,
   Settings,
@@ -32,7 +33,7 @@ const apply = (overlay: Preset.OverlayInput) =>
   Effect.flatMap(Configuration.Configuration, (configuration) => configuration.apply({ overlay }))
 
 const operation = (name: string) =>
-  Effect.flatMap(Resilience, (resilience) => Effect.map(resilience.operation(name), Option.getOrThrow))
+  Effect.flatMap(Registry, (resilience) => Effect.map(resilience.operation(name), Option.getOrThrow))
 
 const reasonOf = (exit: Exit.Exit<unknown, unknown>): string =>
   Exit.isSuccess(exit)
@@ -198,7 +199,7 @@ describe("policies of an overlay", () => {
   })
 
   it("leave a policy of another class alone", () => {
-    const foreign = { startUnsafe: () => assert.fail("nothing is started") } as never
+    const foreign = { placeUnsafe: () => assert.fail("nothing is started"), keepUnsafe: () => assert.fail() } as never
     const own = Strategy.make("own", { bulkhead: foreign, admission: foreign, quota: foreign, retryBudget: foreign })
     const settings = resolve(all, own)
     for (const slot of ["bulkhead", "admission", "quota", "retryBudget"] as const)
@@ -251,7 +252,7 @@ describe("policies of an overlay", () => {
       refused(() => Resilience.layer(Preset.simple, { overlay }))
       refused(() => Preset.resolve(Preset.simple, overlay, "any"))
       yield* Effect.gen(function* () {
-        const { configuration, configure } = yield* Resilience
+        const { configuration, configure } = yield* Registry
         const exit = yield* Effect.exit(configure((current) => ({ ...current, overlay: Preset.overlay(overlay) })))
         assert.strictEqual(Exit.isFailure(exit), true)
         assert.deepInclude(yield* configuration, { version: 0, overlay: Preset.overlay({}) })
@@ -363,8 +364,8 @@ describe("a retry budget of the configuration", () => {
 describe("a share of failures of the configuration", () => {
   const fail = Effect.fail(down).pipe(withOperation("t"), Effect.exit)
   const state = Effect.gen(function* () {
-    const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("t"))
-    return (yield* circuit.snapshot).state
+    const circuit = Option.getOrThrow(yield* (yield* Registry).circuit("t"))
+    return (yield* CircuitBreaker.snapshot(circuit)).state
   })
   const fields = { retryAttempts: 1, circuitBreakerFailureRate: 0.5, circuitBreakerMinimumCalls: 6 } as const
 

@@ -17,6 +17,7 @@ import { HttpClient, HttpClientResponse, HttpRouter, HttpServer, HttpServerRespo
 import { Admin, AdminApi, AdminClient, AdminError, AdminKeys } from "../../src/http-api/index.ts"
 import { peerOf } from "../../src/http-api/internal/wrongKeys.ts"
 import * as Preset from "../../src/Preset.ts"
+import { Registry, RegistryInForce } from "../../src/Registry.ts"
 import { Resilience, withResilience } from "../../src/Resilience.ts"
 import * as Strategy from "../../src/Strategy.ts"
 
@@ -59,6 +60,7 @@ const app = (
 ): Effect.Effect<App, never, Resilience | Scope.Scope> =>
   Effect.gen(function* () {
     const resilience = yield* Resilience
+    const registry = yield* Registry
     const lines: Array<string> = []
     const clock = yield* Clock.Clock
     const logger = Logger.layer([Logger.map(Logger.formatJson, (line) => void lines.push(line))])
@@ -66,6 +68,7 @@ const app = (
       Layer.mergeAll(options.routes ?? Layer.empty, Admin.layer(options.admin)).pipe(
         Layer.provide(options.keys ?? keys),
         Layer.provide(Layer.succeed(Resilience, resilience)),
+        Layer.provide(Layer.succeed(RegistryInForce, registry)),
         Layer.provide(HttpServer.layerServices),
         Layer.provideMerge(logger),
         Layer.provideMerge(Layer.succeed(Clock.Clock, clock))
@@ -594,13 +597,13 @@ describe("the admin API", () => {
 
     it.effect("is 500 for a defect, which is logged with the request id and not shown", () =>
       Effect.gen(function* () {
-        const resilience = yield* Resilience
+        const registry = yield* Registry
         let isBroken = false
         const { call, lines } = yield* app().pipe(
-          Effect.provideService(Resilience, {
-            ...resilience,
+          Effect.provideService(RegistryInForce, {
+            ...registry,
             operations: Effect.suspend(() =>
-              isBroken ? Effect.die(new Error("postgres://user:hunter2@db")) : resilience.operations
+              isBroken ? Effect.die(new Error("postgres://user:hunter2@db")) : registry.operations
             )
           })
         )

@@ -4,6 +4,7 @@
 import { Clock, Effect, Layer, Logger, Redacted, type Scope } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { Admin, AdminKeys } from "../../src/http-api/index.ts"
+import { Registry, RegistryInForce } from "../../src/Registry.ts"
 import { Resilience } from "../../src/Resilience.ts"
 
 export const secrets = {
@@ -44,6 +45,7 @@ export const app = (
 ): Effect.Effect<App, never, Resilience | Scope.Scope> =>
   Effect.gen(function* () {
     const resilience = yield* Resilience
+    const registry = yield* Registry
     const lines: Array<string> = []
     const clock = yield* Clock.Clock
     const logger = Logger.layer([Logger.map(Logger.formatJson, (line) => void lines.push(line))])
@@ -51,6 +53,7 @@ export const app = (
       Layer.mergeAll(options.routes ?? Layer.empty, Admin.layer(options.admin)).pipe(
         Layer.provide(options.keys ?? keys),
         Layer.provide(Layer.succeed(Resilience, resilience)),
+        Layer.provide(Layer.succeed(RegistryInForce, registry)),
         Layer.provide(HttpServer.layerServices),
         Layer.provideMerge(logger),
         Layer.provideMerge(Layer.succeed(Clock.Clock, clock))

@@ -10,6 +10,7 @@ import { Hosts } from "../../src/http-api/internal/hosts.ts"
 import { render } from "../../src/http-api/internal/parserFailure.ts"
 import { isWanted } from "../../src/http-api/internal/problem.ts"
 import * as Preset from "../../src/Preset.ts"
+import { Registry, RegistryInForce } from "../../src/Registry.ts"
 import { Resilience } from "../../src/Resilience.ts"
 import { app, type Init, json, keys, root, secrets } from "./App.ts"
 
@@ -514,13 +515,13 @@ describe("a gate", () => {
   it.effect("stands before the handlers: the 33rd request waits, and then is told when to come back", () =>
     Effect.gen(function* () {
       const latch = yield* Deferred.make<void>()
-      const resilience = yield* Resilience
+      const registry = yield* Registry
       let isHeld = false
       const { call } = yield* app().pipe(
-        Effect.provideService(Resilience, {
-          ...resilience,
+        Effect.provideService(RegistryInForce, {
+          ...registry,
           operations: Effect.suspend(() =>
-            isHeld ? Effect.andThen(Deferred.await(latch), resilience.operations) : resilience.operations
+            isHeld ? Effect.andThen(Deferred.await(latch), registry.operations) : registry.operations
           )
         })
       )

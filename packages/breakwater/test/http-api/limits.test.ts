@@ -8,6 +8,7 @@ import * as OperationsGroup from "../../src/http-api/groups/OperationsGroup.ts"
 import { AdminApi } from "../../src/http-api/index.ts"
 import * as Preset from "../../src/Preset.ts"
 import * as RateLimiter from "../../src/RateLimiter.ts"
+import { Registry, RegistryInForce } from "../../src/Registry.ts"
 import { Resilience, withResilience } from "../../src/Resilience.ts"
 import { BulkheadFull, RateLimitExceeded, type Reason, reject } from "../../src/ResilienceError.ts"
 import * as RetryBudget from "../../src/RetryBudget.ts"
@@ -321,7 +322,7 @@ describe("a command to a rate limit", () => {
 describe("a resize of a bulkhead", () => {
   const resize = (name: string) => `/operations/${name}/bulkhead/resize`
   const active = Effect.map(
-    Effect.flatMap(Resilience, ({ operation }) => operation("half")),
+    Effect.flatMap(Registry, ({ operation }) => operation("half")),
     (found) => (found._tag === "Some" ? found.value.bulkheads.map(({ active, queued }) => [active, queued]) : [])
   )
   const occupy = start(Effect.never.pipe(withResilience(Half, { operation: "half" })))
@@ -361,7 +362,7 @@ describe("a resize of a bulkhead", () => {
     Effect.gen(function* () {
       const { get, post: send } = yield* app()
       yield* send(resize("half"), { max_concurrent: 3, reason: "a test" })
-      yield* (yield* Resilience).configure((current) => ({ ...current, retry: false }))
+      yield* (yield* Registry).configure((current) => ({ ...current, retry: false }))
       const { bulkheads, settings } = yield* get("/operations/half")
       assert.strictEqual(bulkheads[0].limit, 3)
       assert.strictEqual(settings.bulkhead.max_concurrent, 2)
@@ -395,10 +396,10 @@ describe("a resize of a bulkhead", () => {
 describe("a rejection that reaches the API", () => {
   const failing = (reason: Reason): Effect.Effect<Response, never, Resilience | Scope.Scope> =>
     Effect.gen(function* () {
-      const resilience = yield* Resilience
+      const registry = yield* Registry
       const { call: request } = yield* app().pipe(
-        Effect.provideService(Resilience, {
-          ...resilience,
+        Effect.provideService(RegistryInForce, {
+          ...registry,
           operation: () => Effect.die(reject("store", undefined, reason))
         })
       )

@@ -5,6 +5,7 @@ import * as HealthDetailsGroup from "../../src/http-api/groups/HealthDetailsGrou
 import * as MetricsGroup from "../../src/http-api/groups/MetricsGroup.ts"
 import * as Health from "../../src/monitoring/Health.ts"
 import * as Metrics from "../../src/observability/Metrics.ts"
+import { Registry } from "../../src/Registry.ts"
 import { Resilience } from "../../src/Resilience.ts"
 import { app, decodes, fail, live, open, secrets, succeed } from "./operating.ts"
 
@@ -102,7 +103,7 @@ describe("metrics", () => {
       assert.strictEqual(operations.ai_service.total_calls, 1)
       running.interruptUnsafe()
       yield* Effect.yieldNow
-      const found = (yield* (yield* Resilience).operations).find(({ name }) => name === "ai_service")
+      const found = (yield* (yield* Registry).operations).find(({ name }) => name === "ai_service")
       assert.deepInclude(found?.counters, { calls: 1, interrupted: 1, inFlight: 0 })
     }).pipe(Effect.provide(live))
   )

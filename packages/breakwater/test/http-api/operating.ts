@@ -4,6 +4,7 @@ import { Clock, Effect, Layer, Logger, Redacted, Schema, type Scope } from "effe
 import { HttpRouter, HttpServer } from "effect/http"
 import { Admin, AdminError, AdminKeys } from "../../src/http-api/index.ts"
 import * as Preset from "../../src/Preset.ts"
+import { Registry, RegistryInForce } from "../../src/Registry.ts"
 import { Resilience, withResilience } from "../../src/Resilience.ts"
 import * as Strategy from "../../src/Strategy.ts"
 
@@ -38,6 +39,7 @@ export const app = (
 ): Effect.Effect<App, never, Resilience | Scope.Scope> =>
   Effect.gen(function* () {
     const resilience = yield* Resilience
+    const registry = yield* Registry
     const clock = yield* Clock.Clock
     const keys = AdminKeys.AdminKeys.layer([
       { key: Redacted.make(secrets.read), scope: "read" },
@@ -49,6 +51,7 @@ export const app = (
         Layer.provide(services),
         Layer.provide(keys),
         Layer.provide(Layer.succeed(Resilience, resilience)),
+        Layer.provide(Layer.succeed(RegistryInForce, registry)),
         Layer.provide(HttpServer.layerServices),
         Layer.provideMerge(Logger.layer([])),
         Layer.provideMerge(Layer.succeed(Clock.Clock, clock))

@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as Configuration from "../../src/config/Configuration.ts"
 import * as OperationsGroup from "../../src/http-api/groups/OperationsGroup.ts"
-import { Resilience, withOperation } from "../../src/Resilience.ts"
+import { Registry } from "../../src/Registry.ts"
+import { withOperation } from "../../src/Resilience.ts"
 import { app, decodes, live, secrets, succeed } from "./operating.ts"
 
 const put = (strategy: unknown, init = {}) => ({ method: "PUT", body: { strategy }, ...init })
@@ -81,7 +82,7 @@ describe("operations", () => {
       const [change] = yield* configuration.history
       assert.deepInclude(change, { kind: "apply", version: 1 })
       assert.match(change?.actor ?? "", /^[0-9a-f]{6}$/)
-      const [operation] = yield* (yield* Resilience).operations
+      const [operation] = yield* (yield* Registry).operations
       assert.deepInclude(operation, { strategy: "aggressive", source: "operator" })
     }).pipe(Effect.provide(Configuration.layer()))
   )

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Layer } from "effect"
 import * as Performance from "../../src/monitoring/Performance.ts"
-import { Resilience } from "../../src/Resilience.ts"
+import { Registry } from "../../src/Registry.ts"
 import { AdminApi } from "../../src/http-api/index.ts"
 import { app, decodes, live, open, secrets } from "./operating.ts"
 
@@ -180,7 +180,7 @@ describe("the lines of the guide", () => {
       ]) {
         yield* get(path)
       }
-      assert.strictEqual((yield* (yield* Resilience).operations).length, 3)
+      assert.strictEqual((yield* (yield* Registry).operations).length, 3)
       assert.isAbove(yield* Clock.currentTimeMillis, 0)
     }).pipe(Effect.provide(live))
   )

@@ -5,6 +5,7 @@ import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { layerWith, type Options } from "../../src/http-api/Admin.ts"
 import * as Preset from "../../src/Preset.ts"
+import { Registry, RegistryInForce } from "../../src/Registry.ts"
 import { Resilience } from "../../src/Resilience.ts"
 import { keys, root, secrets } from "./App.ts"
 
@@ -27,6 +28,7 @@ const alone = (
 > =>
   Effect.gen(function* () {
     const resilience = yield* Resilience
+    const registry = yield* Registry
     const clock = yield* Clock.Clock
     const lines: Array<string> = []
     const web = HttpRouter.toWebHandler(
@@ -34,6 +36,7 @@ const alone = (
         Layer.provide(given.before ?? Layer.empty),
         Layer.provide(keys),
         Layer.provide(Layer.succeed(Resilience, resilience)),
+        Layer.provide(Layer.succeed(RegistryInForce, registry)),
         Layer.provide(HttpServer.layerServices),
         Layer.provideMerge(Logger.layer([Logger.map(Logger.formatJson, (line) => void lines.push(line))])),
         Layer.provideMerge(Layer.succeed(Clock.Clock, clock))
@@ -94,10 +97,10 @@ describe("a read past the router", () => {
 
   it.effect("that fails is answered and logged with the facts of its endpoint", () =>
     Effect.gen(function* () {
-      const resilience = yield* Resilience
+      const registry = yield* Registry
       const { call, lines } = yield* alone().pipe(
-        Effect.provideService(Resilience, {
-          ...resilience,
+        Effect.provideService(RegistryInForce, {
+          ...registry,
           states: Effect.die(new Error("postgres://user:hunter2@db"))
         })
       )
@@ -116,13 +119,13 @@ describe("a read past the router", () => {
   it.effect("waits with the others for a place among those that are handled", () =>
     Effect.gen(function* () {
       const latch = yield* Deferred.make<void>()
-      const resilience = yield* Resilience
+      const registry = yield* Registry
       let isHeld = false
       const { call } = yield* alone().pipe(
-        Effect.provideService(Resilience, {
-          ...resilience,
+        Effect.provideService(RegistryInForce, {
+          ...registry,
           states: Effect.suspend(() =>
-            isHeld ? Effect.andThen(Deferred.await(latch), resilience.states) : resilience.states
+            isHeld ? Effect.andThen(Deferred.await(latch), registry.states) : registry.states
           )
         })
       )

@@ -4,6 +4,7 @@ import { BoundedMap } from "../../src/internal/boundedMap.ts"
 
 interface Item {
   readonly key: number
+  touched: boolean
   stays: boolean
 }
 
@@ -15,7 +16,7 @@ const make = (capacity: number) => {
   })
   return {
     map,
-    add: (key: number, stays = false) => map.add(key, { key, stays }, 0),
+    add: (key: number, stays = false) => map.add(key, { key, touched: false, stays }, 0),
     keys: () => Array.from(map, ([key]) => key).toSorted((a, b) => a - b),
     /** Looks at entries since the last call. */
     looks: () => {
@@ -101,13 +102,13 @@ describe("BoundedMap", () => {
 
   it("gives the time of the addition to whoever says what may go", () => {
     const times: Array<number> = []
-    const map = new BoundedMap<string, string>(1, (_, now) => {
+    const map = new BoundedMap<string, { touched: boolean }>(1, (_, now) => {
       times.push(now)
       return true
     })
-    map.add("a", "a", 1)
-    map.add("b", "b", 2)
-    map.add("c", "c", 3)
+    map.add("a", { touched: false }, 1)
+    map.add("b", { touched: false }, 2)
+    map.add("c", { touched: false }, 3)
     assert.deepStrictEqual(times, [2, 3])
   })
 

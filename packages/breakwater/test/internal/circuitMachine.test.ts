@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import * as circuit from "../../src/internal/circuit.ts"
+import type * as circuit from "../../src/internal/circuit.ts"
 import * as machine from "../../src/internal/circuitMachine.ts"
+import * as circuitOverrides from "../../src/internal/circuitOverrides.ts"
 import { consecutive } from "../../src/internal/tripPolicy.ts"
 import { windowed } from "../../src/internal/tripWindow.ts"
 
@@ -11,7 +12,8 @@ const settings: circuit.Settings = {
   probes: 1,
   successThreshold: 1,
   probeMillis: 100,
-  more: circuit.plain
+  maxRetryAfterMillis: 3_600_000,
+  rampMillis: 0
 }
 
 type Outcome = "Success" | "Failure" | "Ignored"
@@ -45,7 +47,7 @@ const tell = (move: circuit.Move): string => {
     case "OverrideEnded":
       return `${head} ${move.mode} to ${move.to}`
     case "Overridden":
-      return `${head} ${move.override.mode}`
+      return `${head} ${move.mode}`
     case "ProbeLapsed":
       return `${head} overdue ${move.overdueMillis}`
     case "HalfOpened":
@@ -93,7 +95,7 @@ const take = (
   }
   if ("isolate" in step) {
     const { isolate: until, mode = "isolated" } = step
-    const [, moves, next] = machine.override(settings, self, step.at, {
+    const [, moves, next] = circuitOverrides.override(settings, self, step.at, {
       mode,
       reason: "maintenance",
       actor: undefined,
@@ -102,7 +104,7 @@ const take = (
     return ["", moves, next]
   }
   if ("release" in step) {
-    const [, moves, next] = machine.release(settings, self, step.at, step.release)
+    const [, moves, next] = circuitOverrides.release(settings, self, step.at, step.release, undefined)
     return ["", moves, next]
   }
   if ("trip" in step) {
@@ -795,7 +797,8 @@ const settingsOf = (plan: Plan): circuit.Settings => ({
   probes: plan.probes,
   successThreshold: plan.successThreshold,
   probeMillis: plan.probeMillis,
-  more: circuit.plain
+  maxRetryAfterMillis: 3_600_000,
+  rampMillis: 0
 })
 
 /** Runs commands against the machine. A call is named by how many unfinished ones are older. */
@@ -854,7 +857,7 @@ const run = (
       }
       case "operator": {
         const [, moved, next] = command.what.startsWith("isolate")
-          ? machine.override(settings, self, now, {
+          ? circuitOverrides.override(settings, self, now, {
               mode: "isolated",
               reason: "why",
               actor: undefined,

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import * as circuit from "../../src/internal/circuit.ts"
+import type * as circuit from "../../src/internal/circuit.ts"
 import * as machine from "../../src/internal/circuitMachine.ts"
+import * as circuitOverrides from "../../src/internal/circuitOverrides.ts"
 import * as memory from "../../src/internal/circuitMemory.ts"
 import { consecutive } from "../../src/internal/tripPolicy.ts"
 
@@ -11,7 +12,8 @@ const settings: circuit.Settings = {
   probes: 1,
   successThreshold: 1,
   probeMillis: 100,
-  more: circuit.plain
+  maxRetryAfterMillis: 3_600_000,
+  rampMillis: 0
 }
 
 const failed = (self: circuit.Machine, now: number): circuit.Machine => {
@@ -22,7 +24,7 @@ const failed = (self: circuit.Machine, now: number): circuit.Machine => {
 }
 
 const isolated = (self: circuit.Machine, now: number, until: number): circuit.Machine =>
-  machine.override(settings, self, now, { mode: "isolated", reason: "why", actor: undefined, until })[2]
+  circuitOverrides.override(settings, self, now, { mode: "isolated", reason: "why", actor: undefined, until })[2]
 
 const millis = Schema.Int.check(Schema.isBetween({ minimum: -1_000, maximum: 1_000 }))
 
@@ -63,13 +65,13 @@ describe("circuitMemory", () => {
     ({ now, passed }) => {
       const { overrides } = memory.recall(memory.remember(isolated(machine.make(0), 0, 300), 100)!, passed, now)
       const left = Math.min(200 - passed, 200)
-      assert.strictEqual(overrides?.[0].until, left > 0 ? now + left : undefined)
+      assert.strictEqual(overrides?.list[0].until, left > 0 ? now + left : undefined)
     },
     { arbitrary: { runs: 1_000 } }
   )
 
   it("keeps an override without an end without one", () => {
     const kept = memory.remember(isolated(machine.make(0), 0, Infinity), 100)!
-    assert.strictEqual(memory.recall(kept, 1e12, 5).overrides?.[0].until, Infinity)
+    assert.strictEqual(memory.recall(kept, 1e12, 5).overrides?.list[0].until, Infinity)
   })
 })

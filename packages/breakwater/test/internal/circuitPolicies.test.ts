@@ -1,8 +1,9 @@
 /** Stories about trip policies with windows, slow starts and overrides. The core of the machine: circuitMachine.test.ts. */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
-import * as data from "../../src/internal/circuit.ts"
+import type * as data from "../../src/internal/circuit.ts"
 import * as machine from "../../src/internal/circuitMachine.ts"
+import * as circuitOverrides from "../../src/internal/circuitOverrides.ts"
 import { consecutive } from "../../src/internal/tripPolicy.ts"
 import { type Rule, windowed } from "../../src/internal/tripWindow.ts"
 
@@ -12,7 +13,8 @@ const settings: data.Settings = {
   probes: 1,
   successThreshold: 1,
   probeMillis: 100,
-  more: data.plain
+  maxRetryAfterMillis: 3_600_000,
+  rampMillis: 0
 }
 
 const looking = (...rules: ReadonlyArray<Rule>): data.Settings => ({ ...settings, tripPolicy: windowed(rules) })
@@ -42,8 +44,7 @@ class Story {
     this.self = next
     for (const move of moves) {
       const why = "because" in move ? ` ${move.because}` : ""
-      const what =
-        move._tag === "Overridden" ? ` ${move.override.mode}` : move._tag === "OverrideEnded" ? ` ${move.mode}` : ""
+      const what = move._tag === "Overridden" ? ` ${move.mode}` : move._tag === "OverrideEnded" ? ` ${move.mode}` : ""
       this.moves.push(`${move.at} ${move.from} ${move._tag}${why}${what}`)
     }
     return decision
@@ -76,11 +77,13 @@ class Story {
   }
 
   override(mode: data.Mode, until: number): void {
-    this.took(machine.override(this.settings, this.self, this.now, { mode, reason: mode, actor: undefined, until }))
+    this.took(
+      circuitOverrides.override(this.settings, this.self, this.now, { mode, reason: mode, actor: undefined, until })
+    )
   }
 
   release(mode: data.Mode): void {
-    this.took(machine.release(this.settings, this.self, this.now, mode))
+    this.took(circuitOverrides.release(this.settings, this.self, this.now, mode, undefined))
   }
 
   close(): void {
@@ -242,7 +245,7 @@ describe("a circuit that watches for slow calls", () => {
 describe("the open time", () => {
   it("is at least as long as the failure asks for that opened it, up to a limit", () => {
     const opened = (retryAfter: number) => {
-      const circuit = story({ ...settings, more: { ...data.plain, maxRetryAfterMillis: 2_000 } }).run("f")
+      const circuit = story({ ...settings, maxRetryAfterMillis: 2_000 }).run("f")
       circuit.admit("a")
       circuit.end("a", "Failure", retryAfter)
       return circuit.until
@@ -267,7 +270,7 @@ describe("the open time", () => {
   })
 
   it("is never cut short by what a failure asks for", () => {
-    const circuit = story({ ...settings, more: { ...data.plain, maxRetryAfterMillis: 100 } }).run("f")
+    const circuit = story({ ...settings, maxRetryAfterMillis: 100 }).run("f")
     circuit.admit("a")
     circuit.end("a", "Failure", 1_000)
     assert.strictEqual(circuit.until, 500)
@@ -275,7 +278,7 @@ describe("the open time", () => {
 })
 
 describe("a slow start", () => {
-  const ramping = { ...settings, more: { ...data.plain, rampMillis: 1_000 } }
+  const ramping = { ...settings, rampMillis: 1_000 }
   const closedAt500 = () => story(ramping).run("ff").at(500).run("s")
 
   it("admits a share that grows from a tenth to all", () => {
@@ -327,7 +330,7 @@ describe("a slow start", () => {
   })
 
   it("opens at the first failure with a window too, and goes on at successes and what is ignored", () => {
-    const circuit = story({ ...looking(lastFour), more: ramping.more })
+    const circuit = story({ ...looking(lastFour), rampMillis: 1_000 })
       .run("ffff")
       .at(500)
       .run("sss")
@@ -339,7 +342,7 @@ describe("a slow start", () => {
   })
 
   it("opens at a failure that no rule counts, because the call was quick", () => {
-    const circuit = story({ ...looking(slow), more: ramping.more })
+    const circuit = story({ ...looking(slow), rampMillis: 1_000 })
     circuit.admit("a")
     circuit.admit("b")
     circuit.at(60).end("a", "Success")
@@ -362,7 +365,7 @@ describe("a slow start", () => {
 
 describe("a circuit that gives tokens at once", () => {
   it("gives the one that a step would, and only while it is closed and watches no call", () => {
-    const ramping = { ...settings, more: { ...data.plain, rampMillis: 1_000 } }
+    const ramping = { ...settings, rampMillis: 1_000 }
     const disabled = story(looking(lastFour))
     disabled.override("disabled", 100)
     const cases: ReadonlyArray<readonly [Story, boolean]> = [
@@ -488,7 +491,7 @@ describe("overrides", () => {
   })
 
   it("admit every call of a slow start with metrics only", () => {
-    const circuit = story({ ...settings, more: { ...data.plain, rampMillis: 1_000 } })
+    const circuit = story({ ...settings, rampMillis: 1_000 })
       .run("ff")
       .at(500)
       .run("s")
@@ -539,7 +542,7 @@ describe("overrides", () => {
       for (const { after, long, what } of steps) {
         circuit.at(circuit.now + after)
         for (const [mode, end] of until) if (end <= circuit.now) until.delete(mode)
-        const inForce = data.modes.find((mode) => until.has(mode))
+        const inForce = (["isolated", "disabled", "metrics_only"] as const).find((mode) => until.has(mode))
         assert.strictEqual(circuit.look(), inForce ?? circuit.self.automatic._tag)
         if (what === "fail" || what === "succeed") {
           const before = circuit.self.automatic

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { CircuitBreaker, Errors, Preset, Resilience, Strategy, withResilience } from "breakwater"
+import { CircuitBreaker, Errors, Preset, Registry, Resilience, Strategy, withResilience } from "breakwater"
 
 // Found by simulation. The window of the policy before went on taking the call for one in flight.
 describe("a call that is ignored after its circuit got another trip policy", () => {
@@ -17,7 +17,7 @@ describe("a call that is ignored after its circuit got another trip policy", () 
             tripPolicy: CircuitBreaker.slowCalls({ threshold: "1 second", rate: 0.1, minimumCalls: 1 })
           }
         })
-        const resilience = yield* Resilience
+        const resilience = yield* Registry
         const answer = yield* Deferred.make<void, Errors.ValidationError>()
         const fiber = yield* Deferred.await(answer).pipe(
           withResilience(strategy, { operation: "target" }),
@@ -30,7 +30,7 @@ describe("a call that is ignored after its circuit got another trip policy", () 
         yield* Deferred.fail(answer, new Errors.ValidationError({ message: "no" }))
         yield* Fiber.join(fiber)
         yield* TestClock.adjust("1 minute")
-        const { counters, failureCount, state } = yield* circuit.snapshot
+        const { counters, failureCount, state } = yield* CircuitBreaker.snapshot(circuit)
         assert.strictEqual(counters.ignored, 1)
         assert.strictEqual(failureCount, 0)
         assert.strictEqual(state, "closed")

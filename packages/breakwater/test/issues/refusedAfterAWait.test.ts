@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { Bulkhead, type Errors, RateLimiter, Resilience, Strategy, withResilience } from "breakwater"
+import { Bulkhead, type Errors, RateLimiter, Registry, Resilience, Strategy, withResilience } from "breakwater"
 
 // Found by simulation: whoever waited in vain was counted with the time at which it came.
 const bare = { retry: false, circuitBreaker: false, timeout: false } as const
 
-const operationOf = Effect.flatMap(Resilience, (resilience) =>
+const operationOf = Effect.flatMap(Registry, (resilience) =>
   Effect.map(resilience.operation("target"), Option.getOrThrow)
 )
 

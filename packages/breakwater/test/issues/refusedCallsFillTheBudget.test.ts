@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { RateLimiter, Resilience, Retry, RetryBudget, Strategy, withResilience } from "breakwater"
+import { RateLimiter, Registry, Resilience, Retry, RetryBudget, Strategy, withResilience } from "breakwater"
 
 const strategy = Strategy.make("limited", {
   retry: { maxAttempts: 2, base: 1_000, jitter: "none" },
@@ -9,7 +9,7 @@ const strategy = Strategy.make("limited", {
   retryBudget: RetryBudget.settings({ ratio: 1, minPerSecond: 0 })
 })
 
-const budgetOf = Effect.flatMap(Resilience, (resilience) =>
+const budgetOf = Effect.flatMap(Registry, (resilience) =>
   Effect.map(resilience.operation("target"), (found) =>
     Option.getOrThrow(Option.flatMap(found, (each) => each.retryBudget))
   )

@@ -1,7 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Fiber, Layer, Option, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Resilience, type ResilienceEvent, Settings, Strategy, withResilience } from "breakwater"
+import {
+  CircuitBreaker,
+  Registry,
+  Resilience,
+  type ResilienceEvent,
+  Settings,
+  Strategy,
+  withResilience
+} from "breakwater"
 import * as Alerts from "../../src/monitoring/Alerts.ts"
 import * as Usage from "../../src/monitoring/Usage.ts"
 
@@ -38,7 +46,7 @@ const open = Effect.gen(function* () {
 /** Events of alerts, from now on. */
 const told = Effect.gen(function* () {
   const seen: Array<ResilienceEvent.ResilienceEvent> = []
-  yield* (yield* Resilience).events.pipe(
+  yield* (yield* Registry).events.pipe(
     Stream.filter(({ _tag }) => _tag === "AlertRaised" || _tag === "AlertResolved"),
     Stream.runForEach((event) => Effect.sync(() => void seen.push(event))),
     Effect.forkScoped({ startImmediately: true })
@@ -61,8 +69,8 @@ describe("a circuit that opens", () => {
         Effect.forkChild({ startImmediately: true })
       )
       yield* TestClock.adjust("5 seconds")
-      const [circuit] = yield* (yield* Resilience).circuits
-      assert.strictEqual((yield* circuit!.snapshot).state, "half_open")
+      const [circuit] = yield* (yield* Registry).circuits
+      assert.strictEqual((yield* CircuitBreaker.snapshot(circuit!)).state, "half_open")
       assert.deepStrictEqual(yield* open, ["circuit_open payments error"])
       yield* Fiber.interrupt(probe)
       yield* call("payments", { fails: false })

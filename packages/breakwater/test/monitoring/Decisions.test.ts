@@ -8,6 +8,7 @@ import {
   Errors,
   Preset,
   RateLimiter,
+  Registry,
   Resilience,
   Strategy,
   withResilience
@@ -73,7 +74,7 @@ describe("a decision", () => {
         "slow was cut short by its attempt timeout of 2s, 2s after its start"
       )
 
-      const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("answer_question"))
+      const circuit = Option.getOrThrow(yield* (yield* Registry).circuit("answer_question"))
       yield* CircuitBreaker.isolate(circuit, { reason: "incident 42", expiresIn: "1 minute" })
       assert.strictEqual(
         yield* explained(yield* refused),

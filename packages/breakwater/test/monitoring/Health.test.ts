@@ -8,6 +8,7 @@ import * as Errors from "../../src/Errors.ts"
 import * as Health from "../../src/monitoring/Health.ts"
 import * as Preset from "../../src/Preset.ts"
 import * as RateLimiter from "../../src/RateLimiter.ts"
+import { Registry } from "../../src/Registry.ts"
 import { type LayerOptions, Resilience, withOperation, withResilience } from "../../src/Resilience.ts"
 import * as Settings from "../../src/Settings.ts"
 import * as Strategy from "../../src/Strategy.ts"
@@ -111,7 +112,7 @@ describe("health", () => {
   it.effect("counts an isolated circuit as open and names one that probes", () =>
     Effect.gen(function* () {
       const { health } = yield* Health.Health
-      const resilience = yield* Resilience
+      const resilience = yield* Registry
       yield* succeed("pay", "eu")
       const circuit = Option.getOrThrow(yield* resilience.circuit("pay:eu"))
       yield* CircuitBreaker.isolate(circuit, { reason: "maintenance", expiresIn: "1 minute" })
@@ -298,7 +299,7 @@ describe("the check of", () => {
 
   it.effect("switches says no while resilience or a part of it is off", () =>
     Effect.gen(function* () {
-      const resilience = yield* Resilience
+      const resilience = yield* Registry
       const { detail, ok } = yield* check("resilience_enabled")
       assert.isFalse(ok)
       assert.strictEqual(detail, "1 of 3 switches is off: RESILIENCE_ENABLED. Calls run unguarded and are not counted")
@@ -431,7 +432,7 @@ describe("the check of", () => {
     Effect.gen(function* () {
       yield* succeed("pay")
       yield* succeed("mail")
-      const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("pay"))
+      const circuit = Option.getOrThrow(yield* (yield* Registry).circuit("pay"))
       yield* CircuitBreaker.isolate(circuit, { reason: "maintenance", actor: "ada" })
       assert.strictEqual((yield* check("isolations_short")).detail, "1 override lies over 2 circuits, none for 1h")
       yield* TestClock.adjust("65 minutes")
@@ -451,7 +452,7 @@ describe("overrides that refuse nothing", () => {
   it.effect("are long after an hour as well, each by itself, and short after a release", () =>
     Effect.gen(function* () {
       yield* succeed("pay")
-      const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("pay"))
+      const circuit = Option.getOrThrow(yield* (yield* Registry).circuit("pay"))
       yield* CircuitBreaker.disable(circuit, { reason: "load test", actor: "ada" })
       yield* detailed
       yield* TestClock.adjust("30 minutes")

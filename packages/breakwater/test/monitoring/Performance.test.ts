@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Duration, Effect, Exit, Fiber, Layer, Option, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import * as CircuitBreaker from "../../src/CircuitBreaker.ts"
 import { answer, latency } from "../../src/monitoring/internal/performanceLoad.ts"
 import * as Performance from "../../src/monitoring/Performance.ts"
 import * as Preset from "../../src/Preset.ts"
+import { Registry } from "../../src/Registry.ts"
 import { type LayerOptions, Resilience, withOperation } from "../../src/Resilience.ts"
 import * as Strategy from "../../src/Strategy.ts"
 
@@ -243,7 +245,7 @@ describe("a load benchmark", () => {
 
   it.effect("touches no counter, circuit or listener of the process", () =>
     Effect.gen(function* () {
-      const resilience = yield* Resilience
+      const resilience = yield* Registry
       yield* Effect.void.pipe(withOperation("pay"))
       const seen: Array<string> = []
       yield* resilience.events.pipe(
@@ -272,7 +274,7 @@ describe("a load benchmark", () => {
       assert.strictEqual((yield* resilience.configuration).version, version)
       assert.deepStrictEqual(seen, [])
       const circuit = Option.getOrThrow(yield* resilience.circuit("pay"))
-      assert.strictEqual((yield* circuit.snapshot).state, "closed")
+      assert.strictEqual((yield* CircuitBreaker.snapshot(circuit)).state, "closed")
     }).pipe(Effect.provide(running({ operations: [{ name: "pay", strategy: Quick }] })))
   )
 

@@ -1,6 +1,6 @@
 /** Prints the heap after 500,000 and after 1,000,000 calls of 10,000 operations, with a subscriber that hears events. */
 import { Effect, ManagedRuntime, Stream } from "effect"
-import { Preset, Resilience, Strategy, withResilience } from "breakwater"
+import { Preset, Registry, Resilience, Strategy, withResilience } from "breakwater"
 
 const collect = (globalThis as { gc?: () => void }).gc!
 const heap = (): number => {
@@ -28,7 +28,7 @@ const round = Effect.forEach(
 )
 
 const program = Effect.gen(function* () {
-  const { events } = yield* Resilience
+  const { events } = yield* Registry
   yield* Effect.forkScoped(Stream.runDrain(events))
   const sizes: Array<number> = []
   for (let rounds = 1; rounds <= 100; rounds++) {

@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import * as CircuitBreaker from "../../src/CircuitBreaker.ts"
 import { Logs } from "../../src/observability/index.ts"
 import * as Preset from "../../src/Preset.ts"
+import { Registry } from "../../src/Registry.ts"
 import { Resilience, withResilience } from "../../src/Resilience.ts"
 import { ResilienceEvent } from "../../src/ResilienceEvent.ts"
 import * as Strategy from "../../src/Strategy.ts"
@@ -111,7 +112,7 @@ describe("Logs", () => {
     Effect.gen(function* () {
       const isolate = Effect.gen(function* () {
         yield* Effect.void.pipe(withResilience(fragile, { operation: "read" }))
-        const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("read"))
+        const circuit = Option.getOrThrow(yield* (yield* Registry).circuit("read"))
         yield* CircuitBreaker.isolate(circuit, { reason: "incident 42", actor: "ana", expiresIn: "10 seconds" })
         yield* Effect.sleep("11 seconds")
         yield* Effect.void.pipe(withResilience(fragile, { operation: "read" }))

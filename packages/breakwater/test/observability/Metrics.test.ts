@@ -10,6 +10,7 @@ import * as Errors from "../../src/Errors.ts"
 import { Metrics } from "../../src/observability/index.ts"
 import * as Preset from "../../src/Preset.ts"
 import * as RateLimiter from "../../src/RateLimiter.ts"
+import { Registry } from "../../src/Registry.ts"
 import { type LayerOptions, Resilience, withResilience } from "../../src/Resilience.ts"
 import { isResilienceError } from "../../src/ResilienceError.ts"
 import * as ResilienceEvent from "../../src/ResilienceEvent.ts"
@@ -230,7 +231,7 @@ describe("Metrics", () => {
         yield* TestClock.adjust("2 seconds")
       }
       assert.strictEqual(before.get(`breakwater_bulkhead_rejected_total{operation="pay"}`), 40)
-      const { bulkheads } = Option.getOrThrow(yield* (yield* Resilience).operation("pay"))
+      const { bulkheads } = Option.getOrThrow(yield* (yield* Registry).operation("pay"))
       assert.isAtMost(bulkheads.length, 5)
     }).pipe(Effect.provide(live({}, { maxKeys: 4 })))
   )
@@ -399,7 +400,7 @@ describe("Metrics", () => {
       yield* TestClock.adjust("1 milli")
       yield* Fiber.join(probe)
       assert.deepStrictEqual(yield* states, worst("closed"))
-      const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("read:well"))
+      const circuit = Option.getOrThrow(yield* (yield* Registry).circuit("read:well"))
       yield* CircuitBreaker.isolate(circuit, { reason: "drill" })
       assert.deepStrictEqual(yield* states, worst("isolated"))
     }).pipe(Effect.provide(live()))
@@ -417,7 +418,7 @@ describe("Metrics", () => {
         for (const [identity, count] of before) assert.isAtLeast(after.get(identity) ?? -1, count, identity)
         before = after
       }
-      const { circuits } = Option.getOrThrow(yield* (yield* Resilience).operation("read"))
+      const { circuits } = Option.getOrThrow(yield* (yield* Registry).operation("read"))
       assert.isAtMost(circuits.length, 6)
       assert.strictEqual(before.get(`breakwater_circuit_transitions_total{operation="read",to="open"}`), 80)
     }).pipe(Effect.provide(live({}, { maxKeys: 4 })))
@@ -553,7 +554,7 @@ const compare = (seed: number) =>
     const see = (name: string, change = 1) => void seen.set(name, (seen.get(name) ?? 0) + change)
 
     const events = yield* ResilienceEvent.ResilienceEvents
-    yield* events.stream.pipe(
+    yield* ResilienceEvent.stream(events).pipe(
       Stream.runForEach((event) => Effect.sync(() => observe(see, event))),
       Effect.forkChild({ startImmediately: true })
     )
@@ -634,7 +635,7 @@ const compare = (seed: number) =>
     Effect.provide(
       live().pipe(
         Layer.provide(registry),
-        Layer.provideMerge(Layer.sync(ResilienceEvent.ResilienceEvents, () => ResilienceEvent.make(100_000)))
+        Layer.provideMerge(Layer.sync(ResilienceEvent.ResilienceEvents, () => ResilienceEvent.make()))
       )
     )
   )

@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import * as CircuitBreaker from "../../src/CircuitBreaker.ts"
 import { Spans } from "../../src/observability/index.ts"
 import * as Preset from "../../src/Preset.ts"
+import { Registry } from "../../src/Registry.ts"
 import { Resilience, withResilience } from "../../src/Resilience.ts"
 import * as ResilienceEvent from "../../src/ResilienceEvent.ts"
 import * as Strategy from "../../src/Strategy.ts"
@@ -257,7 +258,7 @@ describe("Spans", () => {
     Effect.gen(function* () {
       const { exit } = yield* traced(
         Effect.gen(function* () {
-          const seen = yield* (yield* Resilience).events.pipe(
+          const seen = yield* (yield* Registry).events.pipe(
             Stream.takeUntil(({ _tag }) => _tag === "CircuitOpened"),
             Stream.runCollect,
             Effect.forkChild({ startImmediately: true })
@@ -273,7 +274,7 @@ describe("Spans", () => {
   it.effect("publishes to the sink that is there", () =>
     Effect.gen(function* () {
       const sink = ResilienceEvent.make()
-      const seen = yield* sink.stream.pipe(
+      const seen = yield* ResilienceEvent.stream(sink).pipe(
         Stream.take(1),
         Stream.runCollect,
         Effect.forkChild({ startImmediately: true })

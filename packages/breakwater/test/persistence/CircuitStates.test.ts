@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Duration, Effect, Exit, Fiber, Layer, Logger, Option, Schema } from "effect"
 import { KeyValueStore } from "effect/persistence"
 import { TestClock } from "effect/testing"
-import { CircuitBreaker, Preset, Resilience, Settings, Strategy, withResilience } from "breakwater"
+import { CircuitBreaker, Preset, Registry, Resilience, Settings, Strategy, withResilience } from "breakwater"
 import { CircuitStates } from "breakwater/persistence"
 
 const settings = { failureThreshold: 2, openDuration: "1 minute" } as const
@@ -54,11 +54,11 @@ describe("CircuitStates", () => {
           const error = yield* Effect.flip(Effect.void.pipe(breaker.protect()))
           assert.strictEqual(error.reason._tag, "CircuitOpen")
           assert.deepStrictEqual(error.retryAfter, Duration.seconds(30))
-          const snapshot = yield* (yield* breaker.circuit()).snapshot
+          const snapshot = yield* CircuitBreaker.snapshot(yield* breaker.circuit())
           assert.deepInclude(snapshot, { state: "open", failureCount: 2, version: 1 })
           yield* TestClock.adjust("30 seconds")
           assert.strictEqual(yield* ask(breaker), "admitted")
-          assert.strictEqual((yield* (yield* breaker.circuit()).snapshot).state, "closed")
+          assert.strictEqual((yield* CircuitBreaker.snapshot(yield* breaker.circuit())).state, "closed")
         })
       )
       yield* life((breaker) => Effect.map(ask(breaker), (answer) => assert.strictEqual(answer, "admitted")))
@@ -86,7 +86,7 @@ describe("CircuitStates", () => {
           yield* open(breaker)
           yield* TestClock.adjust("1 minute")
           yield* Effect.never.pipe(breaker.protect(), Effect.forkChild({ startImmediately: true }))
-          assert.strictEqual((yield* (yield* breaker.circuit()).snapshot).state, "half_open")
+          assert.strictEqual((yield* CircuitBreaker.snapshot(yield* breaker.circuit())).state, "half_open")
         })
       )
       yield* life((breaker) =>
@@ -115,7 +115,7 @@ describe("CircuitStates", () => {
           )
           yield* life((breaker) =>
             Effect.gen(function* () {
-              const { retryAfter } = yield* (yield* breaker.circuit()).snapshot
+              const { retryAfter } = yield* CircuitBreaker.snapshot(yield* breaker.circuit())
               assert.deepStrictEqual(retryAfter, left)
             })
           ).pipe(Effect.provideService(Clock.Clock, stepped))
@@ -137,7 +137,7 @@ describe("CircuitStates", () => {
       yield* life((breaker) =>
         Effect.gen(function* () {
           const circuit = yield* breaker.circuit("a")
-          assert.deepStrictEqual((yield* circuit.snapshot).overrides, [
+          assert.deepStrictEqual((yield* CircuitBreaker.snapshot(circuit)).overrides, [
             { mode: "isolated", reason: "incident 42", actor: "ana", expiresIn: Option.some(Duration.seconds(40)) },
             { mode: "disabled", reason: "for good", actor: undefined, expiresIn: Option.none() }
           ])
@@ -381,8 +381,8 @@ describe("CircuitStates", () => {
           assert.strictEqual(yield* call(), "CircuitOpen")
           assert.strictEqual(yield* call("a"), "CircuitOpen")
           assert.strictEqual(yield* call("b"), "down")
-          const circuit = Option.getOrThrow(yield* (yield* Resilience).circuit("pay"))
-          assert.strictEqual((yield* circuit.snapshot).settings.failureThreshold, 2)
+          const circuit = Option.getOrThrow(yield* (yield* Registry).circuit("pay"))
+          assert.strictEqual((yield* CircuitBreaker.snapshot(circuit)).settings.failureThreshold, 2)
         })
       )
     }).pipe(Effect.provide(KeyValueStore.layerMemory))
@@ -405,17 +405,17 @@ describe("CircuitStates", () => {
         startImmediately: true
       })
       yield* CircuitStates.restore(circuit, yield* Schema.decodeUnknownEffect(CircuitStates.Entry)(json))
-      assert.deepInclude(yield* circuit.snapshot, {
+      assert.deepInclude(yield* CircuitBreaker.snapshot(circuit), {
         state: "metrics_only",
         version: 1,
         retryAfter: Option.some(Duration.seconds(50))
       })
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(late)
-      assert.strictEqual((yield* circuit.snapshot).counters.stale, 1)
+      assert.strictEqual((yield* CircuitBreaker.snapshot(circuit)).counters.stale, 1)
       yield* TestClock.adjust("9 seconds")
       assert.strictEqual(yield* ask(other), "CircuitOpen")
-      const { timeIn } = yield* circuit.snapshot
+      const { timeIn } = yield* CircuitBreaker.snapshot(circuit)
       assert.deepStrictEqual(timeIn.closed, Duration.seconds(10))
       assert.deepStrictEqual(timeIn.metrics_only, Duration.seconds(10))
     })

@@ -2,7 +2,7 @@
  * Where the calls of a simulation are played: the callers, the dependency that they call, and the record of what an
  * observer can see of both.
  */
-import { Cause, Duration, Effect, Exit, type Fiber, Stream } from "effect"
+import { Cause, Duration, Effect, Exit, type Fiber } from "effect"
 import { CircuitOpen, ResilienceError, type ResilienceEvent } from "breakwater"
 import type { Answer, Step, Treatment } from "./Script.ts"
 import type { World } from "./World.ts"
@@ -155,7 +155,7 @@ export class Stage {
   readonly sink: ResilienceEvent.Sink = {
     isActive: () => true,
     publishUnsafe: (event) => this.tell({ _tag: "Published", event }),
-    stream: Stream.empty
+    listenUnsafe: () => () => {}
   }
 
   /** The dependency, as one call's attempts run it. */

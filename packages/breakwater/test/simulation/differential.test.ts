@@ -111,7 +111,7 @@ describe("CircuitBreaker agrees with Schedule", () => {
       for (let opening = 0; opening < opens; opening++) {
         world.run(fail)
         const [, millis] = world.run(step(0, opening)) as readonly [unknown, Duration.Duration]
-        const { retryAfter } = world.run(Effect.flatMap(breaker.circuit(), (circuit) => circuit.snapshot))
+        const { retryAfter } = world.run(Effect.flatMap(breaker.circuit(), CircuitBreaker.snapshot))
         const due = Math.ceil(Math.min(Duration.toMillis(millis), 86_400_000) - 1e-9)
         assert.deepStrictEqual(
           Option.getOrThrow(Option.map(retryAfter, Duration.toMillis)),

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as CircuitBreaker from "../../CircuitBreaker.ts"
 import { circuitsOf } from "../../monitoring/internal/snapshots.ts"
-import { Resilience } from "../../Resilience.ts"
+import { Registry } from "../../Registry.ts"
 import { Served } from "../internal/served.ts"
 import { Commands } from "../Commands.ts"
 import * as lookup from "../internal/lookup.ts"
@@ -25,7 +25,7 @@ export const layer = HttpApiBuilder.group(
   Served,
   "circuits",
   Effect.fnUntraced(function* (handlers) {
-    const resilience = yield* Resilience
+    const resilience = yield* Registry
     const commands = yield* Commands
 
     const run = Effect.fnUntraced(function* (

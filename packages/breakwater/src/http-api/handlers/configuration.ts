@@ -11,7 +11,7 @@ import * as Migration from "../../config/Migration.ts"
 import * as Presets from "../../config/Presets.ts"
 import * as Validation from "../../config/Validation.ts"
 import type { Snapshot } from "../../Operation.ts"
-import { Resilience } from "../../Resilience.ts"
+import { Registry } from "../../Registry.ts"
 import type * as Strategy from "../../Strategy.ts"
 import { Served } from "../internal/served.ts"
 import * as AdminKeys from "../AdminKeys.ts"
@@ -48,7 +48,7 @@ export const layer = HttpApiBuilder.group(
   "configuration",
   Effect.fnUntraced(function* (handlers) {
     const configuration = yield* Configuration.Configuration
-    const resilience = yield* Resilience
+    const resilience = yield* Registry
     const presets = yield* Presets.Presets
     const keys = yield* AdminKeys.AdminKeys
     const commands = yield* Commands

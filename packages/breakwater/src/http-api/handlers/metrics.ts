@@ -5,7 +5,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { Metrics } from "../../observability/Metrics.ts"
-import { Resilience } from "../../Resilience.ts"
+import { Registry } from "../../Registry.ts"
 import { Served } from "../internal/served.ts"
 import { Commands } from "../Commands.ts"
 import * as lookup from "../internal/lookup.ts"
@@ -20,7 +20,7 @@ export const layer = HttpApiBuilder.group(
   Served,
   "metrics",
   Effect.fnUntraced(function* (handlers) {
-    const resilience = yield* Resilience
+    const resilience = yield* Registry
     const metrics = yield* Metrics
     const commands = yield* Commands
     let resets = 0

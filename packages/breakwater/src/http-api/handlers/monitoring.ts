@@ -9,7 +9,7 @@ import * as Alerts from "../../monitoring/Alerts.ts"
 import * as Export from "../../monitoring/Export.ts"
 import * as Monitoring from "../../monitoring/Monitoring.ts"
 import * as Usage from "../../monitoring/Usage.ts"
-import { Resilience } from "../../Resilience.ts"
+import { Registry } from "../../Registry.ts"
 import { Served } from "../internal/served.ts"
 import { Commands } from "../Commands.ts"
 import { accepts } from "../internal/accept.ts"
@@ -37,7 +37,7 @@ export const layer = HttpApiBuilder.group(
   Served,
   "monitoring",
   Effect.fnUntraced(function* (handlers) {
-    const resilience = yield* Resilience
+    const resilience = yield* Registry
     const usage = yield* Usage.Usage
     const alerts = yield* Alerts.Alerts
     const presets = yield* Presets

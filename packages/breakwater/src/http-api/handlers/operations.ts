@@ -8,7 +8,7 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { Configuration } from "../../config/Configuration.ts"
 import * as Moment from "../../Moment.ts"
 import type * as RateLimiter from "../../RateLimiter.ts"
-import { Resilience } from "../../Resilience.ts"
+import { Registry } from "../../Registry.ts"
 import type * as Strategy from "../../Strategy.ts"
 import { Served } from "../internal/served.ts"
 import { Commands } from "../Commands.ts"
@@ -36,7 +36,7 @@ export const layer = HttpApiBuilder.group(
   Served,
   "operations",
   Effect.fnUntraced(function* (handlers) {
-    const resilience = yield* Resilience
+    const resilience = yield* Registry
     const configuration = yield* Configuration
     const commands = yield* Commands
 

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Template from "../../config/Template.ts"
 import { ValidationLimiter } from "../../config/ValidationLimiter.ts"
-import { Resilience } from "../../Resilience.ts"
+import { Registry } from "../../Registry.ts"
 import { Served } from "../internal/served.ts"
 import { unknownName } from "../internal/configurationErrors.ts"
 import { verdict } from "../internal/configurationViews.ts"
@@ -21,7 +21,7 @@ export const layer = HttpApiBuilder.group(
   "templates",
   Effect.fnUntraced(function* (handlers) {
     const withinLimit = limited(yield* ValidationLimiter)
-    const names = operationNames(yield* Resilience)
+    const names = operationNames(yield* Registry)
 
     const validate = (name: string, overrides: unknown) =>
       Effect.zipWith(find(name), names, (template, operations) =>

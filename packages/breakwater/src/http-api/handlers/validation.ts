@@ -9,7 +9,7 @@ import * as Resolution from "../../config/Resolution.ts"
 import * as Validation from "../../config/Validation.ts"
 import { ValidationLimiter } from "../../config/ValidationLimiter.ts"
 import * as Errors from "../../Errors.ts"
-import { Resilience } from "../../Resilience.ts"
+import { Registry } from "../../Registry.ts"
 import { Served } from "../internal/served.ts"
 import { unreadable } from "../internal/configurationErrors.ts"
 import { environmentValidation, verdict } from "../internal/configurationViews.ts"
@@ -24,7 +24,7 @@ export const layer = HttpApiBuilder.group(
     const limiter = yield* ValidationLimiter
     const presets = yield* Presets.Presets
     const withinLimit = limited(limiter)
-    const names = operationNames(yield* Resilience)
+    const names = operationNames(yield* Registry)
 
     const validate = (configuration: unknown) =>
       Effect.map(names, (operations) => verdict(Validation.validate(configuration, { operations })))

@@ -18,6 +18,7 @@ const pace: machine.Settings = {
 }
 
 interface Count {
+  touched: boolean
   state: machine.State
 }
 
@@ -27,7 +28,7 @@ export class CommandRates {
     machine.isIdle(pace, state, now)
   )
   // Those beyond the bound count as one.
-  private readonly shared: Count = { state: machine.empty }
+  private readonly shared: Count = { touched: false, state: machine.empty }
 
   /** Counts a command. Returns the milliseconds to wait, or 0. */
   take(identity: string, now: number): number {
@@ -38,7 +39,7 @@ export class CommandRates {
   }
 
   private add(identity: string, now: number): Count {
-    const count: Count = { state: machine.empty }
+    const count: Count = { touched: false, state: machine.empty }
     return this.counts.add(identity, count, now) ? count : this.shared
   }
 }

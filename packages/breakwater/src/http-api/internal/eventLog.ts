@@ -11,7 +11,8 @@ import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import type { ResilienceEvent } from "../../EventSchema.ts"
-import { Resilience } from "../../Resilience.ts"
+import { Registry } from "../../Registry.ts"
+import type { Resilience } from "../../Resilience.ts"
 import type { Message } from "../groups/EventsGroup.ts"
 import { Ring } from "../../internal/ring.ts"
 
@@ -33,7 +34,7 @@ export class EventLog extends Context.Service<
 }
 
 const make = Effect.gen(function* () {
-  const { events } = yield* Resilience
+  const { events } = yield* Registry
   const run = (yield* Random.nextIntBetween(0, 36 ** 5)).toString(36).padStart(5, "0")
   const ring = new Ring<Message>(capacity)
   const readers = new Set<Queue.Queue<Message>>()

@@ -9,7 +9,8 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Health from "../../monitoring/Health.ts"
-import { Resilience } from "../../Resilience.ts"
+import { Registry } from "../../Registry.ts"
+import type { Resilience } from "../../Resilience.ts"
 import { root } from "./paths.ts"
 import * as views from "./views.ts"
 import * as wire from "./wire.ts"
@@ -29,7 +30,7 @@ export class Reads extends Context.Service<
 >()("breakwater/http-api/Reads") {
   static readonly layer: Layer.Layer<Reads, never, Resilience> = Layer.effect(
     Reads,
-    Effect.map(Resilience, ({ operations, states }) => {
+    Effect.map(Registry, ({ operations, states }) => {
       const health = Effect.flatMap(states, (states) =>
         Effect.withFiber((fiber) => {
           const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()

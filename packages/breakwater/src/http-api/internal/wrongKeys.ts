@@ -9,6 +9,7 @@ const windowMillis = 60_000
 const maxAddresses = 10_000
 
 interface Count {
+  touched: boolean
   startedAt: number
   wrong: number
 }
@@ -22,7 +23,7 @@ export class WrongKeys {
     const peer = peerOf(address)
     let count = this.counts.get(peer)
     if (count === undefined) {
-      count = { startedAt: now, wrong: 0 }
+      count = { touched: false, startedAt: now, wrong: 0 }
       this.counts.add(peer, count, now)
     } else if (now - count.startedAt >= windowMillis) {
       count.startedAt = now

@@ -5,7 +5,7 @@
 import * as Duration from "effect/Duration"
 import type * as Environment from "../../config/Environment.ts"
 import type * as Operation from "../../Operation.ts"
-import type { Configuration } from "../../Running.ts"
+import type { Configuration } from "../../Preset.ts"
 import { overflow, overrideOf, type Watch } from "./healthWatch.ts"
 
 /** Durations in milliseconds. @internal */

@@ -16,6 +16,7 @@ import * as Resolution from "../../config/Resolution.ts"
 import * as Validation from "../../config/Validation.ts"
 import * as Errors from "../../Errors.ts"
 import * as Preset from "../../Preset.ts"
+import { Registry } from "../../Registry.ts"
 import { Resilience, withResilience } from "../../Resilience.ts"
 import * as EventSink from "../../EventSink.ts"
 import * as Retry from "../../Retry.ts"
@@ -122,7 +123,7 @@ export const benchmarks: ReadonlyArray<Benchmark> = [
     description: "A snapshot of a circuit",
     thresholdMs: 0.1,
     iterations: 1000,
-    setup: Effect.flatMap(breaker, ({ circuit }) => Effect.map(circuit(), (circuit) => circuit.snapshot))
+    setup: Effect.flatMap(breaker, ({ circuit }) => Effect.map(circuit(), CircuitBreaker.snapshot))
   },
   {
     name: "metrics_read",
@@ -131,7 +132,8 @@ export const benchmarks: ReadonlyArray<Benchmark> = [
     iterations: 1000,
     setup: privately(Preset.simple).pipe(
       Effect.tap(guarded),
-      Effect.map((resilience) => resilience.operation("benchmark"))
+      Effect.flatMap((resilience) => Effect.provideService(Registry, Resilience, resilience)),
+      Effect.map((registry) => registry.operation("benchmark"))
     )
   },
   {

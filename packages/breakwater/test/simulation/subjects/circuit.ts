@@ -141,13 +141,7 @@ export const circuitSubject = (
       settingsOf: () => model,
       current: () => model,
       startedAt: () => openedAt,
-      snapshots: () =>
-        world.run(
-          Effect.flatMap(
-            breaker.circuits,
-            Effect.forEach((circuit) => circuit.snapshot)
-          )
-        )
+      snapshots: () => world.run(Effect.flatMap(breaker.circuits, Effect.forEach(CircuitBreaker.snapshot)))
     })
     stage.obey(law, passThrough(stage))
     return {

@@ -1,10 +1,12 @@
-import { Context, Effect, Exit, Layer, Option, Scope } from "effect"
+import { Effect, Exit, Layer, Option, Scope } from "effect"
 import {
   Bulkhead,
+  CircuitBreaker,
   Coalesce,
-  type Policy,
+  Policy,
   Preset,
   RateLimiter,
+  Registry,
   Resilience,
   ResilienceEvent,
   RetryBudget,
@@ -120,6 +122,10 @@ class Watched implements Policy.Startable {
   constructor(settings: Policy.Startable, watch: Watch) {
     this.settings = settings
     this.watch = watch
+  }
+
+  placeUnsafe(known: Policy.Placed | undefined, services: Policy.Services, isOwn: boolean): Policy.Placed {
+    return Policy.place(this, known, services, isOwn)
   }
 
   startUnsafe(services: Policy.Services): Policy.Running<never, unknown> {
@@ -238,12 +244,7 @@ export const slotsSubject = (name = "a stack with every slot", tampered: Tampere
       startedAt: () => reading.since,
       snapshots: () => {
         reading.touch()
-        return world.run(
-          Effect.flatMap(
-            resilience.circuits,
-            Effect.forEach((circuit) => circuit.snapshot)
-          )
-        )
+        return world.run(Effect.flatMap(resilience.circuits, Effect.forEach(CircuitBreaker.snapshot)))
       }
     })
     const operations = new OperationLaw(stage, {
@@ -421,7 +422,7 @@ export const slotsSubject = (name = "a stack with every slot", tampered: Tampere
         Effect.provideService(Tracing.Current, tracing)
       )
     )
-    const resilience = Context.get(context, Resilience)
+    const resilience = world.run(Effect.provideContext(Registry, context))
     const limits = [operations, admission, bulkhead, quota, budget, coalesce]
     let looks = 0
 
@@ -541,7 +542,7 @@ export const slotsSubject = (name = "a stack with every slot", tampered: Tampere
       },
       residue: () => {
         world.run(Scope.close(scope, Exit.void))
-        return DeadlineQueue.of(world.clock).waiting
+        return DeadlineQueue.of(world.clock).waiting()
       }
     }
   }

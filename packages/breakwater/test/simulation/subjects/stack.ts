@@ -1,7 +1,9 @@
 import { Context, Duration, Effect, Exit, Layer, Option, Scope } from "effect"
 import {
+  CircuitBreaker,
   type Errors,
   Preset,
+  Registry,
   Resilience,
   ResilienceError,
   ResilienceEvent,
@@ -215,7 +217,7 @@ export const stackSubject: Subject = {
         Effect.provideService(Tracing.Current, tracing)
       )
     )
-    const resilience = Context.get(context, Resilience)
+    const resilience = world.run(Effect.provideContext(Registry, context))
 
     const reading = new Reading(world, () => configured)
     const snapshot = () => {
@@ -240,12 +242,7 @@ export const stackSubject: Subject = {
       startedAt: () => reading.since,
       snapshots: () => {
         reading.touch()
-        return world.run(
-          Effect.flatMap(
-            resilience.circuits,
-            Effect.forEach((circuit) => circuit.snapshot)
-          )
-        )
+        return world.run(Effect.flatMap(resilience.circuits, Effect.forEach(CircuitBreaker.snapshot)))
       }
     })
     const operations = new OperationLaw(stage, {
@@ -314,7 +311,7 @@ export const stackSubject: Subject = {
       },
       residue: () => {
         world.run(Scope.close(scope, Exit.void))
-        return DeadlineQueue.of(world.clock).waiting
+        return DeadlineQueue.of(world.clock).waiting()
       }
     }
   }
