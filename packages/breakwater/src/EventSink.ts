@@ -92,6 +92,28 @@ export const make = (capacity = 256): Sink => {
   }
 }
 
+/** Told of each event in the very step that publishes it. Has to be quick, and never throws. @internal */
+export type Observer = (event: ResilienceEvent) => void
+
+/**
+ * A sink that tells observers of every event first, however many subscribers it
+ * has: they miss none of a burst. @internal
+ */
+export const observed = (sink: Sink): { readonly sink: Sink; readonly observers: Set<Observer> } => {
+  const observers = new Set<Observer>()
+  return {
+    observers,
+    sink: {
+      isActive: () => observers.size > 0 || sink.isActive(),
+      publishUnsafe: (event) => {
+        for (const observe of observers) observe(event)
+        if (sink.isActive()) sink.publishUnsafe(event)
+      },
+      stream: sink.stream
+    }
+  }
+}
+
 /**
  * @category layers
  * @since 0.1.0

@@ -155,6 +155,8 @@ export class Resilience extends Context.Service<
     ) => Effect.Effect<Option.Option<Policy.Running<never, unknown>>>
     /** What happens from now on. */
     readonly events: Stream.Stream<ResilienceEvent>
+    /** Whom every event is told at once. @internal */
+    readonly observers: Set<EventSink.Observer>
   }
 >()("breakwater/Resilience") {
   /**
@@ -173,7 +175,8 @@ export class Resilience extends Context.Service<
       Effect.gen(function* () {
         const outer = yield* EventSink.ResilienceEvents
         const clock = yield* Clock.Clock
-        const sink = outer === Context.get(Context.empty(), EventSink.ResilienceEvents) ? EventSink.make() : outer
+        const isNone = outer === Context.get(Context.empty(), EventSink.ResilienceEvents)
+        const { observers, sink } = EventSink.observed(isNone ? EventSink.make() : outer)
         const running = new Running(
           { preset, overlay, makers, strategies: new Map(), isEnabled: true, retry: true, circuitBreaker: true },
           {
@@ -190,13 +193,15 @@ export class Resilience extends Context.Service<
           if (typeof start === "string") running.start(start, undefined, clock)
           else running.start(start.name, start.strategy, clock)
         }
-        return Context.make(Resilience, make(running, sink)).pipe(Context.add(EventSink.ResilienceEvents, sink))
+        return Context.make(Resilience, make(running, sink, observers)).pipe(
+          Context.add(EventSink.ResilienceEvents, sink)
+        )
       })
     )
   }
 }
 
-const make = (running: Running, sink: EventSink.Sink): Resilience["Service"] => ({
+const make = (running: Running, sink: EventSink.Sink, observers: Set<EventSink.Observer>): Resilience["Service"] => ({
   runUnsafe: (self, name, own, call, fiber) => running.run(self, name, own, call, fiber),
   configuration: Effect.sync(() => ({ ...running.configuration, version: running.version })),
   configure: (change) =>
@@ -237,7 +242,8 @@ const make = (running: Running, sink: EventSink.Sink): Resilience["Service"] => 
     Effect.map(Clock.Clock, (clock) =>
       Option.fromUndefinedOr(running.operation(name, clock)?.policies?.[slot]?.running)
     ),
-  events: sink.stream
+  events: sink.stream,
+  observers
 })
 
 const runId = Effect.map(Random.nextIntBetween(0, 36 ** 5), (n) => n.toString(36).padStart(5, "0"))
