@@ -329,6 +329,14 @@ export interface Facts {
   /** Time until the next probe, in milliseconds: exact while open, an upper bound while half-open. */
   readonly untilProbe: number
   readonly isolatedBecause: string | undefined
+  /** What operators have laid over it, the strongest first. */
+  readonly overrides: ReadonlyArray<{
+    readonly mode: Mode
+    readonly reason: string
+    readonly actor: string | undefined
+    /** Time until it ends by itself, in milliseconds; `Infinity` if it does not. */
+    readonly left: number
+  }>
 }
 
 /**
@@ -632,7 +640,13 @@ export class Circuit {
       tripPolicy: this.shared.tuning.tripPolicy,
       since: now - self.automatic.since,
       untilProbe: machine.untilProbe(self, now),
-      isolatedBecause: machine.state(self) === "isolated" ? self.overrides?.[0].reason : undefined
+      isolatedBecause: machine.state(self) === "isolated" ? self.overrides?.[0].reason : undefined,
+      overrides: (self.overrides ?? []).map(({ actor, mode, reason, until }) => ({
+        mode,
+        reason,
+        actor,
+        left: until - now
+      }))
     }
   }
 

@@ -140,9 +140,11 @@ export interface StartedBudget {
 /** Others may count on it, and it outlives the operation. @internal */
 export const isShared = ({ settings }: StartedBudget): boolean => settings.dependency !== undefined
 
-/** What a call says about itself at its end. */
-interface Ended {
+/** What a call says about itself at its end. @internal */
+export interface Ended {
   readonly key: string | undefined
+  /** What guarded it. */
+  readonly strategy: Strategy.Strategy
   readonly rules: ReadonlyArray<Errors.Rule>
 }
 
@@ -310,22 +312,25 @@ export class Operation {
     verdict: Decision.Decision["verdict"],
     error: unknown,
     startedAt: number,
-    { key }: Ended,
+    { key, strategy }: Ended,
     moment: Moment
   ): Decision.Decision {
-    const { source, strategy } = this.resolved
+    const { resolved } = this
     this.log ??= new Decision.Log(this.decisionOptions)
     return this.log.add({
       operation: this.name,
       key,
       strategy: strategy.name,
-      source,
+      // The code may name another one for a call.
+      source: strategy.name === resolved.strategy.name ? resolved.source : "code",
+      settings: strategy.settings,
       at: moment.clock.currentTimeMillisUnsafe(),
       elapsed: moment.now - startedAt,
       verdict,
       reason: verdict === "rejected" ? (error as ResilienceError).reason : undefined,
       error: error === undefined ? undefined : errorName(error),
       failedAttempts: moment.failedAttempts ?? noAttempts,
+      queued: moment.queued,
       circuit: this.circuits?.findUnsafe(key)?.factsUnsafe(moment)
     })
   }
