@@ -44,6 +44,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Configuration from "../config/Configuration.ts"
 import * as Resolution from "../config/Resolution.ts"
+import type * as EventSink from "../EventSink.ts"
 import * as Monotonic from "../Monotonic.ts"
 import { Resilience } from "../Resilience.ts"
 import * as Wire from "../Wire.ts"
@@ -97,13 +98,17 @@ export const layerUsage: Layer.Layer<never, never, Usage.Usage | Resilience> = L
       }
     })
 
+    const count: EventSink.Observer = (event) => {
+      if (event._tag !== "CircuitOpened") return
+      const isTold = openings.size < maxOperations || openings.has(event.operation)
+      const operation = isTold ? event.operation : "(others)"
+      openings.set(operation, (openings.get(operation) ?? 0) + 1)
+    }
+    resilience.observers.add(count)
+    yield* Effect.addFinalizer(() => Effect.sync(() => resilience.observers.delete(count)))
     yield* resilience.events.pipe(
       Stream.runForEach((event) => {
-        if (event._tag === "CircuitOpened") {
-          const isTold = openings.size < maxOperations || openings.has(event.operation)
-          const operation = isTold ? event.operation : "(others)"
-          openings.set(operation, (openings.get(operation) ?? 0) + 1)
-        } else if (event._tag === "ConfigurationChanged" && event.fields.length > 0) {
+        if (event._tag === "ConfigurationChanged" && event.fields.length > 0) {
           return Effect.gen(function* () {
             // Calls until now were made under the preset before.
             yield* look

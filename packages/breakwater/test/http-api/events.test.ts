@@ -3,6 +3,7 @@ import { createHash } from "node:crypto"
 import { ConfigProvider, DateTime, Duration, Effect, FileSystem, Layer, Schema, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { ResilienceEvent } from "../../src/EventSchema.ts"
+import { ResilienceEvents } from "../../src/EventSink.ts"
 import * as EventsGroup from "../../src/http-api/groups/EventsGroup.ts"
 import { AdminKeys } from "../../src/http-api/index.ts"
 import * as application from "./App.ts"
@@ -97,6 +98,28 @@ describe("the stream of events", () => {
       yield* settled
       yield* open("summarize_text")
       assert.strictEqual((yield* next).data.operation, "summarize_text")
+    }).pipe(Effect.provide(live))
+  )
+
+  it.effect("tells every event of a burst", () =>
+    Effect.gen(function* () {
+      const { close, next } = yield* connect(yield* app())
+      yield* settled
+      const { publishUnsafe } = yield* ResilienceEvents
+      const burst = 600
+      const event: ResilienceEvent = {
+        _tag: "RateLimitResumed",
+        operation: "ai_service",
+        key: undefined,
+        at: DateTime.makeUnsafe(0),
+        scope: "quota"
+      }
+      for (let index = 0; index < burst; index++) publishUnsafe(event)
+      const first = Number((yield* next).id.split("-")[1])
+      for (let index = 1; index < burst; index++) {
+        assert.strictEqual(Number((yield* next).id.split("-")[1]), first + index)
+      }
+      yield* close
     }).pipe(Effect.provide(live))
   )
 

@@ -6,7 +6,7 @@ import { promisify } from "node:util"
 describe("memory", () => {
   it(
     "is flat over 1,000,000 calls of 10,000 operations and as many events, with all that watches on",
-    { timeout: 120_000 },
+    { timeout: 180_000 },
     async () => {
       const child = fileURLToPath(new URL("memoryChild.ts", import.meta.url))
       const { stdout } = await promisify(execFile)(process.execPath, ["--expose-gc", child])

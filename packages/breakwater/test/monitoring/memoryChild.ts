@@ -27,7 +27,7 @@ const live = Layer.mergeAll(
   Health.layer(),
   Monitoring.layer({ alerts: { lookEvery: "1 minute" } })
 ).pipe(
-  Layer.provideMerge(Resilience.layer(Preset.simple, { decisions: { sampleEvery: 2, capacity: 8 } })),
+  Layer.provideMerge(Resilience.layer(Preset.simple, { decisions: { sampleEvery: 2, capacity: 4 } })),
   Layer.provideMerge(Layer.sync(Metric.MetricRegistry, () => new Map())),
   Layer.provideMerge(TestClock.layer()),
   Layer.provideMerge(Logger.layer([]))

@@ -1,6 +1,7 @@
 /**
  * Numbers the events and keeps the latest, so that a reader who comes back gets
- * what it missed.
+ * what it missed. None goes without a number: who reads too slowly sees that some
+ * are missing.
  *
  * Ids are `run-number`: numbers of another run say nothing here.
  */
@@ -33,7 +34,7 @@ export class EventLog extends Context.Service<
 }
 
 const make = Effect.gen(function* () {
-  const { events } = yield* Resilience
+  const { observers } = yield* Resilience
   const run = (yield* Random.nextIntBetween(0, 36 ** 5)).toString(36).padStart(5, "0")
   const ring = new Ring<Message>(capacity)
   const readers = new Set<Queue.Queue<Message>>()
@@ -58,11 +59,11 @@ const make = Effect.gen(function* () {
     ]
   }
 
-  yield* events.pipe(
-    Stream.runForEachArray((batch) => Effect.sync(() => batch.forEach(add))),
-    Effect.forkScoped({ startImmediately: true })
-  )
-  yield* Effect.addFinalizer(() => Effect.forEach(readers, Queue.shutdown, { discard: true }))
+  observers.add(add)
+  yield* Effect.addFinalizer(() => {
+    observers.delete(add)
+    return Effect.forEach(readers, Queue.shutdown, { discard: true })
+  })
 
   return EventLog.of({
     after: (lastEventId) =>
