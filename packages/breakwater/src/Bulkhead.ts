@@ -480,13 +480,14 @@ export class Bulkheads implements Policy.Running<Settings, Snapshot> {
         place = gate.enter(tenant)
         if (place !== undefined) return start()
         if (settings.maxQueue === 0 || Math.min(maxWait, moment.left) <= 0) return Effect.fail(gate.refuse(key, 0))
+        moment.enqueue()
         return Effect.flatMap(
           Effect.callback<void, BulkheadRejection>((resume) => {
             waiting = new Waiting(gate, { key, tenant, maxWait }, Fiber.getCurrent()!, moment, resume)
             gate.arrive(waiting)
           }),
           () => {
-            gate.hasWaited(moment.read() - waiting!.since)
+            gate.hasWaited(moment.dequeue() - waiting!.since)
             return start()
           }
         )
@@ -505,7 +506,7 @@ export class Bulkheads implements Policy.Running<Settings, Snapshot> {
           const gone = waiting
           waiting = undefined
           // It may have waited in vain.
-          moment.read()
+          moment.dequeue()
           gate.leave(gone)
         }
         return undefined

@@ -338,6 +338,14 @@ export interface Facts {
   /** Time until the next probe, in milliseconds: exact while open, an upper bound while half-open. */
   readonly untilProbe: number
   readonly isolatedBecause: string | undefined
+  /** What operators have laid over it, the strongest first. */
+  readonly overrides: ReadonlyArray<{
+    readonly mode: Mode
+    readonly reason: string
+    readonly actor: string | undefined
+    /** Time until it ends by itself, in milliseconds; `Infinity` if it does not. */
+    readonly left: number
+  }>
 }
 
 /**
@@ -692,7 +700,13 @@ export const factsUnsafe = ({ cell, shared }: Circuit, { now }: Moment.Moment): 
     settings: shared.tuning.settings,
     since: now - self.automatic.since,
     untilProbe: machine.untilProbe(self, now),
-    isolatedBecause: state === "isolated" ? self.overrides?.list[0].reason : undefined
+    isolatedBecause: state === "isolated" ? self.overrides?.list[0].reason : undefined,
+    overrides: (self.overrides?.list ?? []).map(({ actor, mode, reason, until }) => ({
+      mode,
+      reason,
+      actor,
+      left: until - now
+    }))
   }
 }
 

@@ -11,8 +11,8 @@
  */
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as Moment from "./Moment.ts"
-import type * as Strategy from "./Strategy.ts"
 import type { Reason } from "./ResilienceError.ts"
+import type * as Strategy from "./Strategy.ts"
 
 /**
  * An attempt that failed.
@@ -32,8 +32,11 @@ export interface Decision {
   readonly id: string
   readonly operation: string
   readonly key: string | undefined
+  /** The strategy that guarded the call. */
   readonly strategy: string
   readonly source: Strategy.Source
+  /** Its settings: which policies the call came by, and with which numbers. */
+  readonly settings: Strategy.Settings
   /** Wall time of the end in milliseconds since 1970. For display. */
   readonly at: number
   /** From the start of the call to its end, in milliseconds. */
@@ -44,6 +47,8 @@ export interface Decision {
   /** The name of the last error. */
   readonly error: string | undefined
   readonly failedAttempts: ReadonlyArray<FailedAttempt>
+  /** How long it waited for places and limits, in milliseconds. */
+  readonly queued: number
   /** The circuit at the end of the call, with the numbers it decided by. */
   readonly circuit: CircuitBreaker.Facts | undefined
 }

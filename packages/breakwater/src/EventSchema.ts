@@ -114,6 +114,8 @@ export const ResilienceEvent = Schema.Union([
   }),
   /** Something needs a look; or needs it more than before, with the same `id` and a higher `level`. */
   alertEvent("AlertRaised", { description: Schema.String, threshold: Schema.Finite, actual: Schema.Finite }),
+  /** Somebody looks after it. */
+  alertEvent("AlertAcknowledged", { actor: Schema.String }),
   /** The condition ended by itself. */
   alertEvent("AlertResolved", {})
 ]).pipe(Schema.toTaggedUnion("_tag"))

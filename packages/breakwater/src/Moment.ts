@@ -41,10 +41,13 @@ export class Moment {
   private ownDeadline: Deadline.Deadline | undefined
   private knownClock: Clock.Clock | undefined
   private reading: number | undefined
+  private queuedAt: number | undefined
   /** When the call was first counted; `undefined` until then. */
   startedAt: number | undefined
   /** How long the attempt took that ended last, in milliseconds, while its operation has not recorded it. */
   unrecorded: number | undefined
+  /** How long the call has waited for places and limits so far, in milliseconds. */
+  queued: number
   /** What has failed in this call so far. */
   failedAttempts: ReadonlyArray<FailedAttempt> | undefined
 
@@ -53,6 +56,8 @@ export class Moment {
     this.ownDeadline = undefined
     this.knownClock = clock
     this.reading = undefined
+    this.queuedAt = undefined
+    this.queued = 0
     this.startedAt = undefined
     this.unrecorded = undefined
     this.failedAttempts = undefined
@@ -75,6 +80,19 @@ export class Moment {
   /** Reads the clock again. */
   read(): number {
     return (this.reading = Monotonic.now(this.clock))
+  }
+
+  /** The call begins to wait for its turn. */
+  enqueue(): void {
+    this.queuedAt = this.now
+  }
+
+  /** The call waits no longer, if it did. Reads the clock again. */
+  dequeue(): number {
+    const now = this.read()
+    if (this.queuedAt !== undefined) this.queued += now - this.queuedAt
+    this.queuedAt = undefined
+    return now
   }
 
   /** A number from 0 to below 1, by chance. */

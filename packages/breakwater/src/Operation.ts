@@ -124,9 +124,11 @@ export interface Policies extends Partial<Record<Policy.Slot, Policy.Placed>> {
   readonly retryBudget?: Policy.StartedBudget
 }
 
-/** What a call says about itself at its end. */
-interface Ended {
+/** What a call says about itself at its end. @internal */
+export interface Ended {
   readonly key: string | undefined
+  /** What guarded it. */
+  readonly strategy: Strategy.Strategy
   readonly rules: ReadonlyArray<Errors.Rule>
 }
 
@@ -296,23 +298,26 @@ export class Operation {
     verdict: Decision.Decision["verdict"],
     error: unknown,
     startedAt: number,
-    { key }: Ended,
+    { key, strategy }: Ended,
     moment: Moment
   ): Decision.Decision {
-    const { source, strategy } = this.resolved
+    const { resolved } = this
     const circuit = this.circuits?.findUnsafe(key)
     this.log ??= new Decision.Log(this.decisionOptions)
     return this.log.add({
       operation: this.name,
       key,
       strategy: strategy.name,
-      source,
+      // The code may name another one for a call.
+      source: strategy.name === resolved.strategy.name ? resolved.source : "code",
+      settings: strategy.settings,
       at: moment.wallMillis,
       elapsed: moment.now - startedAt,
       verdict,
       reason: verdict === "rejected" ? (error as ResilienceError).reason : undefined,
       error: error === undefined ? undefined : errorName(error),
       failedAttempts: moment.failedAttempts ?? noAttempts,
+      queued: moment.queued,
       circuit: circuit && CircuitBreaker.factsUnsafe(circuit, moment)
     })
   }

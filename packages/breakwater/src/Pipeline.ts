@@ -13,7 +13,7 @@ import type * as Errors from "./Classification.ts"
 import type * as Coalesce from "./Coalesce.ts"
 import * as Fallback from "./Fallback.ts"
 import * as Moment from "./Moment.ts"
-import type { Operation } from "./Operation.ts"
+import type { Ended, Operation } from "./Operation.ts"
 import type * as Policy from "./Policy.ts"
 import type { ResilienceError } from "./ResilienceError.ts"
 import * as Retry from "./Retry.ts"
@@ -82,11 +82,8 @@ export interface Pipeline {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (
-  { name: strategy, openTimes, rules: strategyRules, settings }: Strategy.Strategy,
-  tracing?: Tracing.Tracing,
-  budget?: Budget
-): Pipeline => {
+export const make = (prepared: Strategy.Strategy, tracing?: Tracing.Tracing, budget?: Budget): Pipeline => {
+  const { name: strategy, openTimes, rules: strategyRules, settings } = prepared
   const tuning = settings.circuitBreaker ? CircuitBreaker.tune(settings.circuitBreaker, openTimes) : undefined
   const retry = settings.retry && Retry.prepare(settings.retry)
   const mode = settings.timeout ? settings.timeout.mode : undefined
@@ -137,7 +134,7 @@ export const make = (
       const { classify, fallback, key } = call
       const rules = classify === undefined ? strategyRules : [classify, ...strategyRules]
       const moment = totalMillis === undefined ? Moment.of(fiber) : Moment.within(fiber, totalMillis)
-      const options = { operation: name, key, mode, rules, observer: operation }
+      const options = { operation: name, key, mode, rules, observer: operation, strategy: prepared }
       const { policies } = operation
       const isBroken = circuits !== undefined && tuning !== undefined
       let guarded: Effect.Effect<A, E | ResilienceError, R> = self
@@ -175,7 +172,7 @@ export const make = (
 const countCall = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   operation: Operation,
-  call: { readonly key: string | undefined; readonly rules: ReadonlyArray<Errors.Rule> },
+  call: Ended,
   moment: Moment.Moment
 ): Effect.Effect<A, E, R> =>
   Effect.onExitPrimitive(self, (exit) => {

@@ -772,9 +772,10 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
         const joined = lane.joinUnsafe(cost, wait, moment, fiber)
         if (!(joined instanceof Permit)) return Effect.fail(joined)
         permit = joined
+        moment.enqueue()
         return Effect.flatMap(joined.turn, () => {
           joined.settleUnsafe()
-          moment.read()
+          moment.dequeue()
           return start()
         })
       }),
@@ -785,7 +786,7 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
           permit = undefined
           own.cancelUnsafe()
           // Refused after a wait.
-          if (!hasStarted) moment.read()
+          if (!hasStarted) moment.dequeue()
         }
         if (!hasStarted) return undefined
         hasStarted = false

@@ -39,7 +39,7 @@ import type * as Policy from "./Policy.ts"
 import * as Monotonic from "./Monotonic.ts"
 import * as Preset from "./Preset.ts"
 import type { ResilienceEvent } from "./EventSchema.ts"
-import { stream } from "./EventSink.ts"
+import { type Sink, stream } from "./EventSink.ts"
 import { Resilience } from "./Resilience.ts"
 import { operationsUnsafe, operationUnsafe, type Running } from "./Running.ts"
 
@@ -93,6 +93,8 @@ export interface Registry {
   ) => Effect.Effect<Option.Option<Policy.Running<never, unknown>>>
   /** What happens from now on. */
   readonly events: Stream.Stream<ResilienceEvent>
+  /** Tells a listener of every event, in the step that publishes it. @internal */
+  readonly listenUnsafe: Sink["listenUnsafe"]
 }
 
 /**
@@ -167,6 +169,7 @@ const of = (running: Running): Registry => {
         : find(name.slice(0, separator), ({ circuits }) => circuits?.findUnsafe(name.slice(separator + 1)))
     },
     policy: (name, slot) => find(name, ({ policies }) => policies?.[slot]?.running),
-    events: stream(running.events)
+    events: stream(running.events),
+    listenUnsafe: running.events.listenUnsafe
   }
 }

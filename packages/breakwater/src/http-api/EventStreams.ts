@@ -7,6 +7,8 @@
  * or its reader hangs up. Streams do not count among the requests that are
  * handled at once.
  *
+ * A stream whose key is taken away ends within 15 seconds.
+ *
  * **Example** (A sixth stream)
  *
  * ```ts import.meta.vitest

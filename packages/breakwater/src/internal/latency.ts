@@ -32,10 +32,11 @@ export class LatencyRecorder extends Histogram {
     this.record(millis, now)
   }
 
-  /** A slice that is over goes to the past. */
+  /** A slice that is over goes to the past. Slices lie side by side, so what is recent began less than two of them ago. */
   rotate(now: number): void {
-    const isRecent = now - this.since < 2 * slice
-    const latest = this.take(now)
+    const passed = Math.floor((now - this.since) / slice)
+    const isRecent = passed < 2
+    const latest = this.take(this.since + passed * slice)
     for (const part of isRecent ? [this.previous] : [this.previous, latest]) {
       if (part !== undefined && part.count > 0) (this.past ??= new Histogram()).absorb(part)
     }

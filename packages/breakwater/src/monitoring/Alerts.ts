@@ -17,7 +17,8 @@
  * | `validation_failure` | more than 10 % of the checked configurations are invalid, in an hour | warning |
  *
  * The rules look every 5 seconds. An open circuit is told at once. One alert at
- * most is open for each rule and subject. Raised and resolved alerts are events.
+ * most is open for each rule and subject. That an alert is raised, acknowledged
+ * or resolved is an event.
  *
  * **Gotchas**
  *
@@ -388,12 +389,21 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     at: clock.currentTimeMillisUnsafe()
   })
 
+  const commonOf = ({ facts, id, level, rule, subject }: Told, { at }: machine.Now) => ({
+    at: DateTime.makeUnsafe(at),
+    id,
+    rule,
+    subject,
+    level,
+    title: facts.title
+  })
+
   const publish = (changes: ReadonlyArray<machine.Change<rules.Facts>>, now: machine.Now): void => {
     for (const { _tag, alert } of changes) {
-      const { actual, facts, id, level, rule, subject, threshold } = alert
-      const common = { at: DateTime.makeUnsafe(now.at), id, rule, subject, level, title: facts.title }
+      const common = commonOf(alert, now)
       if (_tag === "Resolved") sink.publishUnsafe({ _tag: "AlertResolved", ...common })
       else {
+        const { actual, facts, threshold } = alert
         const { description } = facts
         sink.publishUnsafe({ _tag: "AlertRaised", ...common, description, threshold, actual })
       }
@@ -483,11 +493,20 @@ const make = Effect.fnUntraced(function* (settings: Settings) {
     look,
     active: (query = {}) => list(query, isOpen),
     history: (query = {}) => list(query, () => true),
-    acknowledge: (id, actor) =>
+    acknowledge: (id, given) =>
       Effect.flatten(
         Ref.modify(alerts, (state): readonly [Effect.Effect<Alert, UnknownAlert>, State] => {
-          const found = machine.acknowledge(state, id, cut(actor, 128))
-          if (found !== undefined) return [Effect.succeed(alertOf(found[0])), found[1]]
+          const actor = cut(given, 128)
+          const found = machine.acknowledge(state, id, actor)
+          if (found !== undefined) {
+            const [alert, next] = found
+            const acknowledged = Effect.map(Clock.Clock, (clock) => {
+              const isNews = next !== state
+              if (isNews) sink.publishUnsafe({ _tag: "AlertAcknowledged", ...commonOf(alert, nowOf(clock)), actor })
+              return alertOf(alert)
+            })
+            return [acknowledged, next]
+          }
           const open = Array.from(state.alerts.values()).filter(isOpen).toReversed()
           const available = open.slice(0, 100).map(({ id }) => id)
           return [Effect.fail(new UnknownAlert({ id, available })), state]

@@ -7,6 +7,11 @@
  * Decisions are always remembered for calls that we refused or cut short, and
  * for a sample of the rest. A rejection carries the id of its decision.
  *
+ * **Gotchas**
+ *
+ * A sample is no traffic: to record every call, set `decisions.sampleEvery` of
+ * `Resilience.layer` to 1 and `decisions.capacity` to what you need.
+ *
  * **Example** (Explaining a rejection)
  *
  * ```ts import.meta.vitest
@@ -126,19 +131,20 @@ const span = (millis: number): string => Duration.format(Duration.millis(Math.ma
  * @since 0.1.0
  */
 export const explain = (decision: Decision.Decision): string => {
-  const { elapsed, error, failedAttempts, operation, reason, verdict } = decision
+  const { elapsed, error, failedAttempts, operation, queued, reason, verdict } = decision
   const name = decision.key === undefined ? operation : `${operation}:${decision.key}`
   const tries =
     failedAttempts.length === 0
       ? ""
       : `, after ${times(failedAttempts.length, "failed attempt")} (${failedAttempts.map(({ error }) => error).join(", ")})`
+  const waits = queued === 0 ? "" : `, ${span(queued)} of it waiting for its turn`
   switch (verdict) {
     case "succeeded":
-      return `${name} succeeded in ${span(elapsed)}${tries}`
+      return `${name} succeeded in ${span(elapsed)}${waits}${tries}`
     case "interrupted":
-      return `${name} was interrupted by its caller after ${span(elapsed)}${tries}`
+      return `${name} was interrupted by its caller after ${span(elapsed)}${waits}${tries}`
     case "failed":
-      return `${name} failed with ${error ?? "an error"} after ${span(elapsed)}${tries}`
+      return `${name} failed with ${error ?? "an error"} after ${span(elapsed)}${waits}${tries}`
     case "rejected":
       return `${refusal(name, decision, reason)}${tries}`
   }
@@ -147,8 +153,10 @@ export const explain = (decision: Decision.Decision): string => {
 const refusal = (name: string, { at, circuit, elapsed }: Decision.Decision, reason: Reason | undefined): string => {
   switch (reason?._tag) {
     case "CircuitOpen": {
-      const failures = circuit === undefined ? "" : `${counted(circuit)}, `
-      const opened = circuit === undefined ? "" : `opened ${time(at - circuit.since)}, `
+      const failures = circuit === undefined || circuit.failureCount === 0 ? "" : `${counted(circuit)}, `
+      // Without a failure only an operator opens a circuit.
+      const by = circuit?.failureCount === 0 ? "by an operator " : ""
+      const opened = circuit === undefined ? "" : `opened ${by}${time(at - circuit.since)}, `
       return `refused by circuit ${name}: ${failures}${opened}next probe in ${Duration.format(reason.retryAfter)}`
     }
     case "CircuitHalfOpen":
@@ -193,6 +201,57 @@ const counted = ({ failureCount, settings }: CircuitBreaker.Facts): string => {
   }
 }
 
+const policyNames = {
+  CircuitOpen: "circuit_breaker",
+  CircuitHalfOpen: "circuit_breaker",
+  CircuitIsolated: "circuit_breaker",
+  BulkheadFull: "bulkhead"
+} as const
+
+/**
+ * The policy that refused a call or cut it short; `undefined` if none did.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const refusedBy = ({ reason }: Decision.Decision): string | undefined => {
+  if (reason === undefined) return undefined
+  switch (reason._tag) {
+    case "TimeoutExceeded":
+      return `${reason.scope}_timeout`
+    case "RateLimitExceeded":
+      return reason.scope
+    default:
+      return policyNames[reason._tag]
+  }
+}
+
+/**
+ * The policies that a call came by, outermost first: all of its strategy, or
+ * up to the one that refused its first attempt.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const policies = (decision: Decision.Decision): ReadonlyArray<string> => {
+  const { failedAttempts, settings } = decision
+  const all = [
+    ...(settings.timeout ? ["total_timeout"] : []),
+    ...(settings.admission ? ["admission"] : []),
+    ...(settings.retry ? ["retry"] : []),
+    ...(settings.retry && settings.retryBudget ? ["retry_budget"] : []),
+    ...(settings.circuitBreaker ? ["circuit_breaker"] : []),
+    ...(settings.bulkhead ? ["bulkhead"] : []),
+    ...(settings.quota ? ["quota"] : []),
+    ...(settings.timeout ? ["attempt_timeout"] : [])
+  ]
+  const by = refusedBy(decision)
+  // The total time may pass anywhere.
+  if (by === undefined || by === "total_timeout" || failedAttempts.length > 0) return all
+  const last = all.indexOf(by)
+  return last < 0 ? all : all.slice(0, last + 1)
+}
+
 /**
  * A decision as the admin API tells it.
  *
@@ -208,8 +267,14 @@ export const View = Wire.snakeCase("Decision", {
   timestamp: Wire.Timestamp,
   verdict: Schema.Literals(["succeeded", "failed", "rejected", "interrupted"]),
   reason: Schema.NullOr(Schema.String),
+  /** The policy that refused the call, or cut it short. */
+  refusedBy: Schema.NullOr(Schema.String),
+  /** What the call came by, outermost first. */
+  policies: Schema.Array(Schema.String),
   error: Schema.NullOr(Schema.String),
   elapsedSeconds: Wire.Seconds,
+  /** Of these, waiting for places and limits. */
+  queuedSeconds: Schema.Finite,
   attempts: Schema.Array(
     Wire.snakeCase("FailedAttempt", {
       attempt: Schema.Int,
@@ -227,7 +292,17 @@ export const View = Wire.snakeCase("Decision", {
       /** `null` for a circuit that has never moved. */
       secondsInState: Schema.NullOr(Schema.Finite),
       secondsUntilProbe: Schema.Finite,
-      isolatedBecause: Schema.NullOr(Schema.String)
+      isolatedBecause: Schema.NullOr(Schema.String),
+      /** What operators had laid over the circuit, the strongest first. */
+      overrides: Schema.Array(
+        Wire.snakeCase("DecisionOverride", {
+          mode: Schema.String,
+          reason: Schema.String,
+          actor: Schema.NullOr(Schema.String),
+          /** Until it ends by itself; `null` if it does not. */
+          secondsLeft: Schema.NullOr(Schema.Finite)
+        })
+      )
     })
   ),
   explanation: Schema.String
@@ -252,8 +327,11 @@ export const view = (decision: Decision.Decision): View => ({
   timestamp: DateTime.makeUnsafe(decision.at),
   verdict: decision.verdict,
   reason: decision.reason?._tag ?? null,
+  refusedBy: refusedBy(decision) ?? null,
+  policies: policies(decision),
   error: decision.error ?? null,
   elapsedSeconds: Duration.millis(decision.elapsed),
+  queuedSeconds: decision.queued / 1000,
   attempts: decision.failedAttempts.map(({ attempt, error, kind, waited }) => ({
     attempt,
     error,
@@ -270,26 +348,34 @@ export const view = (decision: Decision.Decision): View => ({
           failureThreshold: decision.circuit.settings.failureThreshold,
           secondsInState: Number.isFinite(decision.circuit.since) ? decision.circuit.since / 1000 : null,
           secondsUntilProbe: decision.circuit.untilProbe / 1000,
-          isolatedBecause: decision.circuit.isolatedBecause ?? null
+          isolatedBecause: decision.circuit.isolatedBecause ?? null,
+          overrides: decision.circuit.overrides.map(({ actor, left, mode, reason }) => ({
+            mode,
+            reason,
+            actor: actor ?? null,
+            secondsLeft: Number.isFinite(left) ? left / 1000 : null
+          }))
         },
   explanation: explain(decision)
 })
 
 /**
  * The traffic that decisions remember, one line of JSON for each call: what
- * started when, for how long, and how it ended.
+ * started when, for how long, of that how long waiting for its turn, and how it
+ * ended.
  *
  * @category accessors
  * @since 0.1.0
  */
 export const toNdjson = (decisions: ReadonlyArray<Decision.Decision>): string =>
   decisions
-    .map(({ at, elapsed, error, failedAttempts, key, operation, reason, verdict }) =>
+    .map(({ at, elapsed, error, failedAttempts, key, operation, queued, reason, verdict }) =>
       JSON.stringify({
         start: DateTime.formatIso(DateTime.makeUnsafe(at - elapsed)),
         operation,
         key: key ?? null,
         duration_seconds: elapsed / 1000,
+        queued_seconds: queued / 1000,
         outcome: verdict,
         reason: reason?._tag ?? null,
         error: error ?? null,

@@ -10,9 +10,9 @@
  * **Gotchas**
  *
  * A text that a spreadsheet would run as a formula, because it begins with `=`,
- * `+`, `-`, `@`, a tab or a line break, gets an apostrophe in front, and one
- * more if it has some there already. `parseCsv` takes it off again; other
- * readers of the file have to do the same.
+ * `+`, `-` or `@`, wide or not, a tab or a line break, gets an apostrophe in
+ * front, and one more if it has some there already. `parseCsv` takes it off
+ * again; other readers of the file have to do the same.
  *
  * **Example** (Exporting events)
  *

@@ -11,7 +11,7 @@
  * | `health` | a circuit is open, or an operator holds one open |
  * | `detailed` | the same, an alert is an error, or a check below that degrades says no |
  *
- * `detailed` is `unhealthy` while every circuit isOpen calls, or an alert is
+ * `detailed` is `unhealthy` while every circuit refuses calls, or an alert is
  * critical.
  *
  * | check | says no when | degrades |

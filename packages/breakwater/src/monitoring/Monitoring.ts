@@ -44,6 +44,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Configuration from "../config/Configuration.ts"
 import * as Resolution from "../config/Resolution.ts"
+import type { ResilienceEvent } from "../EventSchema.ts"
 import * as Monotonic from "../Monotonic.ts"
 import { Registry } from "../Registry.ts"
 import type { Resilience } from "../Resilience.ts"
@@ -98,13 +99,17 @@ export const layerUsage: Layer.Layer<never, never, Usage.Usage | Resilience> = L
       }
     })
 
+    const count = (event: ResilienceEvent): void => {
+      if (event._tag !== "CircuitOpened") return
+      const isTold = openings.size < maxOperations || openings.has(event.operation)
+      const operation = isTold ? event.operation : "(others)"
+      openings.set(operation, (openings.get(operation) ?? 0) + 1)
+    }
+    const end = resilience.listenUnsafe(count)
+    yield* Effect.addFinalizer(() => Effect.sync(end))
     yield* resilience.events.pipe(
       Stream.runForEach((event) => {
-        if (event._tag === "CircuitOpened") {
-          const isTold = openings.size < maxOperations || openings.has(event.operation)
-          const operation = isTold ? event.operation : "(others)"
-          openings.set(operation, (openings.get(operation) ?? 0) + 1)
-        } else if (event._tag === "ConfigurationChanged" && event.fields.length > 0) {
+        if (event._tag === "ConfigurationChanged" && event.fields.length > 0) {
           return Effect.gen(function* () {
             // Calls until now were made under the preset before.
             yield* look

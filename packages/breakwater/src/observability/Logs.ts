@@ -98,6 +98,7 @@ export const severity: { readonly [Event in Tag]: LogLevel.Severity } = {
   BulkheadResized: "Info",
   ConfigurationChanged: "Info",
   AlertRaised: "Warn",
+  AlertAcknowledged: "Info",
   AlertResolved: "Info"
 }
 

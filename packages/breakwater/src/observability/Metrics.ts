@@ -13,6 +13,7 @@
  * | `breakwater_retries_total` | counter | |
  * | `breakwater_retries_exhausted_total` | counter | |
  * | `breakwater_fallbacks_total` | counter | |
+ * | `breakwater_tier_fallbacks_total` | counter | `tier`: the lower one of `Tiered` that answered |
  * | `breakwater_timeouts_total` | counter | |
  * | `breakwater_in_flight` | gauge | |
  * | `breakwater_abandoned` | gauge | |
@@ -21,6 +22,7 @@
  * | `breakwater_circuit_state` | gauge, 0 or 1 | `state`: `closed`, `open`, `half_open`, `isolated`, `disabled`, `metrics_only` |
  * | `breakwater_circuits` | gauge | `state` |
  * | `breakwater_circuit_transitions_total` | counter | `to`: `open`, `half_open`, `closed` |
+ * | `breakwater_circuit_state_seconds_total` | counter | `state`: as above |
  * | `breakwater_circuit_failures` | gauge | |
  * | `breakwater_bulkhead_active`, `_queued`, `_limit` | gauge | |
  * | `breakwater_bulkhead_rejected_total`, `_waited_total` | counter | |
@@ -41,8 +43,10 @@
  * - No label holds a key. The circuits of an operation are one series: the
  *   worst state, the most failures, the sum of transitions. So are the keys of
  *   its limits: the least that is available, the longest pause, the sum of calls.
- * - Operations beyond `maxOperations` are one, called `(other)`. An operation
- *   that is forgotten takes its series with it.
+ * - Operations beyond `maxOperations` are one, called `(other)`, and so are tiers
+ *   beyond 16 of an operation. An operation that is forgotten takes its series
+ *   with it, but for those of its tiers.
+ * - The time in a state is that of all circuits of the operation together.
  *
  * **Gotchas**
  *
@@ -52,8 +56,8 @@
  * - Provide exporters below this layer. When it closes, it lets the OTLP
  *   exporters there send the last numbers, and removes its series.
  * - One layer for each metric registry: a second one takes over the series.
- * - `breakwater_events_total` counts what its subscription gets, so it misses
- *   events of a burst. All others are exact.
+ * - Events and tiers are counted from when this layer is built, all others from
+ *   the start of the operation. All are exact, in a burst too.
  *
  * **Example** (A scrape)
  *
@@ -82,7 +86,6 @@ import * as Metric from "effect/Metric"
 import * as OtlpExporter from "effect/observability/OtlpExporter"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import type { Snapshot } from "../Operation.ts"
 import { Registry } from "../Registry.ts"
 import type { Resilience } from "../Resilience.ts"
@@ -91,6 +94,7 @@ import { InvalidSettings } from "../Settings.ts"
 import { parts } from "./internal/parts.ts"
 import { Row } from "./internal/row.ts"
 import * as series from "./internal/series.ts"
+import { Tiers } from "./internal/tiers.ts"
 
 /**
  * @category models
@@ -100,8 +104,9 @@ export interface Options {
   /** Operations with series of their own, 1 to 1,000,000. The first that are seen. Default 1,000. */
   readonly maxOperations?: number | undefined
   /**
-   * Whether events are counted. Policies build events only for someone who
-   * listens: `false` leaves failures as cheap as they are without. Default `true`.
+   * Whether events are counted, and answers by tier. Policies build events only
+   * for someone who listens: `false` leaves failures as cheap as they are without.
+   * Default `true`.
    */
   readonly events?: boolean | undefined
 }
@@ -140,7 +145,7 @@ export const layer = (options: Options = {}): Layer.Layer<Metrics, never, Resili
   return Layer.effect(
     Metrics,
     Effect.gen(function* () {
-      const { events, operations } = yield* Registry
+      const { listenUnsafe, operations } = yield* Registry
       const context = yield* Effect.context()
       const exporters = yield* Effect.serviceOption(OtlpExporter.Flusher)
       const exported = new Exported(context, maxOperations, () => Effect.runSyncWith(context)(operations))
@@ -154,11 +159,8 @@ export const layer = (options: Options = {}): Layer.Layer<Metrics, never, Resili
         )
       )
       if (countsEvents) {
-        const count = exported.countEvents()
-        yield* events.pipe(
-          Stream.runForEachArray((batch) => Effect.sync(() => batch.forEach(count))),
-          Effect.forkScoped({ startImmediately: true })
-        )
+        const end = listenUnsafe(exported.countEvents())
+        yield* Effect.addFinalizer(() => Effect.sync(end))
       }
       return Metrics.of({
         refresh,
@@ -208,7 +210,7 @@ interface Entry {
   readonly parts: Set<number>
 }
 
-const rest = "(other)"
+const rest = series.rest
 
 /** The series in a metric registry. */
 class Exported {
@@ -217,6 +219,7 @@ class Exported {
   private readonly operations: () => ReadonlyArray<Snapshot>
   private readonly entries = new Map<string, Entry>()
   private readonly own: Array<Metric.Registration> = []
+  private readonly tiers: Tiers
   private others: Entry | undefined = undefined
   private running = 0
   private isFresh = false
@@ -225,6 +228,7 @@ class Exported {
     this.context = context
     this.maxOperations = maxOperations
     this.operations = operations
+    this.tiers = new Tiers(maxOperations)
     const running = Metric.gauge("breakwater_operations", {
       description: "Operations that have started",
       attributes: { unit: "{operation}" }
@@ -262,6 +266,9 @@ class Exported {
     }
     if (others.length > 0) this.others ??= this.start(rest)
     if (this.others !== undefined) this.update(rest, this.others, others)
+    for (const [operation, tier, read] of this.tiers.takeNew()) {
+      this.own.push(this.counter({ ...series.tierFallbacks, labels: { tier } }, operation, read))
+    }
   }
 
   prometheus(options?: PrometheusMetrics.FormatOptions): string {
@@ -274,7 +281,7 @@ class Exported {
     }
   }
 
-  /** Counts events from now on. */
+  /** Counts events and answers by tier from now on. */
   countEvents(): (event: ResilienceEvent) => void {
     const counts = new Map<string, number>()
     for (const event of Object.keys(ResilienceEvent.cases)) {
@@ -285,7 +292,10 @@ class Exported {
       })
       this.own.push(this.register(counter, () => ({ count: counts.get(event) ?? 0, incremental: true })))
     }
-    return ({ _tag: event }) => void counts.set(event, (counts.get(event) ?? 0) + 1)
+    return (event) => {
+      counts.set(event._tag, (counts.get(event._tag) ?? 0) + 1)
+      if (event._tag === "FallbackServed" && event.tier !== undefined) this.tiers.count(event.operation, event.tier)
+    }
   }
 
   close(): void {

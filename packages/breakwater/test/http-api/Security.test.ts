@@ -641,6 +641,31 @@ describe("a probe", () => {
     }).pipe(Effect.provide(live))
   )
 
+  it.effect("asks the application once for all who ask at the same time, and again for those who come later", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const gate = yield* Deferred.make<boolean>()
+      const ready = Effect.suspend(() => {
+        asked++
+        return Deferred.await(gate)
+      })
+      const { call } = yield* app({ admin: { ready } })
+      const probes = yield* Effect.forkChild(
+        Effect.all(
+          Array.from({ length: 100 }, () => call("/readyz", { key: "" })),
+          { concurrency: "unbounded" }
+        )
+      )
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      assert.strictEqual(asked, 1)
+      yield* Deferred.succeed(gate, true)
+      for (const response of yield* Fiber.join(probes)) assert.strictEqual(yield* text(response), "ready")
+      assert.strictEqual(asked, 1)
+      yield* call("/readyz", { key: "" })
+      assert.strictEqual(asked, 2)
+    }).pipe(Effect.provide(live))
+  )
+
   it.effect("is left to an application that has its own", () =>
     Effect.gen(function* () {
       const { call } = yield* app({

@@ -313,6 +313,34 @@ describe("the list", () => {
 })
 
 describe("acknowledging", () => {
+  it.effect("is told once, with who did it", () =>
+    Effect.gen(function* () {
+      const alerts = yield* Alerts.Alerts
+      yield* call("payments", { fails: true })
+      yield* alerts.look
+      const { id } = (yield* alerts.active()).alerts[0]!
+      const events: Array<ResilienceEvent.ResilienceEvent> = []
+      yield* (yield* Registry).events.pipe(
+        Stream.filter(({ _tag }) => _tag.startsWith("Alert")),
+        Stream.runForEach((event) => Effect.sync(() => void events.push(event))),
+        Effect.forkScoped({ startImmediately: true })
+      )
+      yield* alerts.acknowledge(id, "ada")
+      const { acknowledgedBy } = yield* alerts.acknowledge(id, "grace")
+      assert.deepStrictEqual(acknowledgedBy, Option.some("ada"))
+      yield* TestClock.adjust(0)
+      assert.strictEqual(events.length, 1)
+      assert.deepInclude(events[0], {
+        _tag: "AlertAcknowledged",
+        id,
+        rule: "circuit_open",
+        subject: "payments",
+        level: "error",
+        actor: "ada"
+      })
+    }).pipe(Effect.provide(watched()))
+  )
+
   it.effect("names the open alerts when there is none of an id", () =>
     Effect.gen(function* () {
       const alerts = yield* Alerts.Alerts

@@ -149,6 +149,109 @@ describe("a decision", () => {
     }).pipe(Effect.provide(live(1)))
   )
 
+  it.effect("tells of a circuit that an operator opened", () =>
+    Effect.gen(function* () {
+      yield* Effect.void.pipe(withResilience(strategy, { operation: "answer_question" }))
+      yield* TestClock.adjust("1 minute")
+      const circuit = Option.getOrThrow(yield* (yield* Registry).circuit("answer_question"))
+      yield* CircuitBreaker.trip(circuit, { openFor: "30 seconds" })
+      assert.strictEqual(
+        yield* explained(yield* refused),
+        "refused by circuit answer_question: opened by an operator 00:01:00, next probe in 30s"
+      )
+    }).pipe(Effect.provide(live(0)))
+  )
+
+  it.effect("names the strategy that guarded the call, and the policies that it came by", () =>
+    Effect.gen(function* () {
+      const guarded = Strategy.make("guarded", {
+        extends: strategy,
+        admission: RateLimiter.settings({ limit: 4, window: "1 hour", maxPause: 0 }),
+        bulkhead: Bulkhead.settings({ maxConcurrent: 1, maxQueue: 0 })
+      })
+      const bare = Strategy.make("bare", { retry: false, circuitBreaker: false, timeout: false })
+      const call = (self: Effect.Effect<void, string>, named: Strategy.Strategy) =>
+        Effect.exit(self.pipe(withResilience(named, { operation: "mixed" })))
+      const latest = Effect.gen(function* () {
+        const [decision] = yield* Decisions.list({ operation: "mixed" })
+        const { policies, refused_by, strategy } = yield* Schema.encodeEffect(Decisions.View)(Decisions.view(decision!))
+        return [strategy, policies.join(" "), refused_by]
+      })
+      const all = "total_timeout admission retry circuit_breaker bulkhead attempt_timeout"
+      yield* call(Effect.void, guarded)
+      assert.deepStrictEqual(yield* latest, ["guarded", all, null])
+      yield* call(Effect.void, bare)
+      assert.deepStrictEqual(yield* latest, ["bare", "", null])
+      const busy = yield* Effect.forkChild(call(Effect.never, guarded), { startImmediately: true })
+      yield* call(Effect.void, guarded)
+      const first = "total_timeout admission retry circuit_breaker"
+      assert.deepStrictEqual(yield* latest, ["guarded", `${first} bulkhead`, "bulkhead"])
+      yield* Fiber.interrupt(busy)
+      const circuit = Option.getOrThrow(yield* (yield* Registry).circuit("mixed"))
+      yield* CircuitBreaker.trip(circuit)
+      yield* call(Effect.void, guarded)
+      assert.deepStrictEqual(yield* latest, ["guarded", first, "circuit_breaker"])
+      yield* call(Effect.void, guarded)
+      assert.deepStrictEqual(yield* latest, ["guarded", "total_timeout admission", "admission"])
+    }).pipe(Effect.provide(live(1)))
+  )
+
+  it.effect("tells how long the call has waited for places and limits, in vain or not", () =>
+    Effect.gen(function* () {
+      const narrow = Strategy.make("narrow", {
+        retry: { maxAttempts: 2, base: "5 seconds", minDelay: 0, jitter: "none" },
+        circuitBreaker: false,
+        timeout: false,
+        bulkhead: Bulkhead.settings({ maxConcurrent: 1, maxQueue: 2, maxWait: "10 seconds" }),
+        quota: RateLimiter.settings({ algorithm: "gcra", limit: 1, window: "3 seconds", onExceeded: "wait" })
+      })
+      const call = (self: Effect.Effect<void, string>) =>
+        self.pipe(
+          withResilience(narrow, { operation: "narrow" }),
+          Effect.exit,
+          Effect.forkChild({ startImmediately: true })
+        )
+      const queued = Effect.map(Decisions.list({ operation: "narrow" }), ([latest]) => [
+        latest!.verdict,
+        latest!.queued,
+        latest!.elapsed
+      ])
+      yield* call(Effect.sleep("1 second"))
+      yield* call(Effect.sleep("1 second"))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* queued, ["succeeded", 0, 1000])
+      // A second in the queue of the bulkhead, then two for the quota.
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(yield* queued, ["succeeded", 3000, 4000])
+      const [decision] = yield* Decisions.list({ operation: "narrow" })
+      assert.strictEqual(Decisions.explain(decision!), "narrow succeeded in 4s, 3s of it waiting for its turn")
+      const { queued_seconds } = yield* Schema.encodeEffect(Decisions.View)(Decisions.view(decision!))
+      assert.strictEqual(queued_seconds, 3)
+
+      const waiting = yield* call(Effect.void)
+      yield* TestClock.adjust("500 millis")
+      yield* Fiber.interrupt(waiting)
+      assert.deepStrictEqual(yield* queued, ["interrupted", 500, 500])
+    }).pipe(Effect.provide(live(1)))
+  )
+
+  it.effect("tells which overrides lay over the circuit", () =>
+    Effect.gen(function* () {
+      yield* Effect.void.pipe(withResilience(strategy, { operation: "answer_question" }))
+      const circuit = Option.getOrThrow(yield* (yield* Registry).circuit("answer_question"))
+      yield* CircuitBreaker.disable(circuit, { reason: "a drill", actor: "ada" })
+      yield* CircuitBreaker.isolate(circuit, { reason: "incident 42", expiresIn: "1 minute" })
+      yield* TestClock.adjust("20 seconds")
+      const { decisionId } = yield* refused
+      const { circuit: told } = Decisions.view(yield* Decisions.find(decisionId ?? ""))
+      assert.deepStrictEqual(told?.overrides, [
+        { mode: "isolated", reason: "incident 42", actor: null, secondsLeft: 40 },
+        { mode: "disabled", reason: "a drill", actor: "ada", secondsLeft: null }
+      ])
+      assert.strictEqual(told?.isolatedBecause, "incident 42")
+    }).pipe(Effect.provide(live(0)))
+  )
+
   it.effect("is found by operation, verdict, reason and time, newest first, and no more are kept than asked for", () =>
     Effect.gen(function* () {
       yield* open
@@ -173,6 +276,7 @@ describe("a decision", () => {
         operation: "answer_question",
         key: null,
         duration_seconds: 0,
+        queued_seconds: 0,
         outcome: "rejected",
         reason: "CircuitOpen",
         error: "ResilienceError.CircuitOpen",

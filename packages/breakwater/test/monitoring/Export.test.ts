@@ -121,6 +121,10 @@ describe("CSV", () => {
     ["'tis", "'tis"],
     ["a=1", "a=1"],
     ["-", "'-"],
+    ["＝1+1", "'＝1+1"],
+    ["＋1", "'＋1"],
+    ["－1", "'－1"],
+    ["＠x", "'＠x"],
     ['=A("1")', '"\'=A(""1"")"']
   ]
   for (const [text, cell] of cells) {
@@ -139,7 +143,7 @@ describe("CSV", () => {
       for (const [column, cell] of row.entries()) {
         // The value is a number, which is no formula even if it is negative.
         if (index > 0 && column === 4) assert.isTrue(Number.isFinite(Number(cell)))
-        else assert.notMatch(cell, /^[=+\-@\t\r\n]/)
+        else assert.notMatch(cell, /^[=+\-@＝＋－＠\t\r\n]/)
       }
     }
   })

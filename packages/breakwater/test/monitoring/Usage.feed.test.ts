@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Layer, Schema } from "effect"
+import { ConfigProvider, DateTime, Duration, Effect, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Configuration, Preset, Resilience, Strategy, withOperation, withResilience } from "breakwater"
+import { Configuration, Preset, Resilience, ResilienceEvent, Strategy, withOperation, withResilience } from "breakwater"
 import * as Alerts from "../../src/monitoring/Alerts.ts"
 import * as Monitoring from "../../src/monitoring/Monitoring.ts"
 import * as Usage from "../../src/monitoring/Usage.ts"
@@ -195,5 +195,32 @@ describe("a cleanup", () => {
       })
       assert.strictEqual((yield* Effect.flip(Monitoring.cleanup(0)))._tag, "OutOfRange")
     }).pipe(Effect.provide(Monitoring.layer().pipe(Layer.provideMerge(Resilience.layer()))))
+  )
+})
+
+describe("openings of circuits", () => {
+  it.effect("are counted, every one of a burst", () =>
+    Effect.gen(function* () {
+      const { publishUnsafe } = yield* ResilienceEvent.ResilienceEvents
+      const fragile = Strategy.make("fragile", { retry: false, circuitBreaker: { failureThreshold: 1 } })
+      yield* Effect.exit(Effect.fail("down").pipe(withResilience(fragile, { operation: "payments" })))
+      for (let index = 0; index < 600; index++) {
+        publishUnsafe({
+          _tag: "CircuitOpened",
+          operation: "search",
+          key: `tenant-${index}`,
+          at: DateTime.makeUnsafe(0),
+          version: 1,
+          from: "closed",
+          because: "failures",
+          failures: 1,
+          error: undefined,
+          openFor: Duration.seconds(1)
+        })
+      }
+      yield* TestClock.adjust("1 minute")
+      const events = (yield* recorded).filter((event) => event.startsWith("performance_event"))
+      assert.deepStrictEqual(events, ["performance_event simple payments 1", "performance_event simple search 600"])
+    }).pipe(Effect.provide(Monitoring.layer().pipe(Layer.provideMerge(Resilience.layer(Preset.simple)))))
   )
 })

@@ -169,8 +169,9 @@ describe("bounded JSON", () => {
   it("has bounds for text, members, depth and size", () => {
     const circular: Record<string, unknown> = {}
     circular["self"] = circular
-    const wide = Object.fromEntries(Array.from({ length: 10_000 }, (_, at) => [`k${at}`, "v".repeat(1000)]))
-    for (const value of [circular, wide, { list: Array.from({ length: 1e6 }, () => "x".repeat(500)) }]) {
+    const long = "v".repeat(1000)
+    const wide = Object.fromEntries(Array.from({ length: 10_000 }, (_, at) => [`k${at}`, long]))
+    for (const value of [circular, wide, { list: Array<string>(1e6).fill("x".repeat(500)) }]) {
       assert.isBelow(size(value), 2500)
     }
     assert.strictEqual((boundedJson({ text: "a".repeat(1000) })["text"] as string).length, 256)

@@ -17,6 +17,7 @@ import * as ResilienceEvent from "../../src/ResilienceEvent.ts"
 import * as RetryBudget from "../../src/RetryBudget.ts"
 import { InvalidSettings } from "../../src/Settings.ts"
 import * as Strategy from "../../src/Strategy.ts"
+import * as Tiered from "../../src/Tiered.ts"
 import * as prometheus from "./prometheus.ts"
 
 const quick = Strategy.make("quick", {
@@ -276,10 +277,100 @@ describe("Metrics", () => {
     }).pipe(Effect.provide(live()))
   )
 
-  it.effect("listens to no event when events are not counted", () =>
+  it.effect("counts every event of a burst, and what happens while nobody else listens", () =>
+    Effect.gen(function* () {
+      for (let index = 0; index < 1000; index++) yield* fail("read")
+      const samples = yield* scrape
+      assert.strictEqual(samples.get(`breakwater_events_total{event="CallRejected"}`), 999)
+      assert.strictEqual(samples.get(`breakwater_events_total{event="CircuitOpened"}`), 1)
+    }).pipe(Effect.provide(live()))
+  )
+
+  it.effect("counts what lower tiers answered by tier, for operations that run and for others", () =>
+    Effect.gen(function* () {
+      const answer = (operation: string, isDown: boolean) =>
+        Tiered.makeWith({ operation })(
+          Tiered.tier("full", isDown ? Effect.fail("down") : Effect.succeed("full")),
+          Tiered.tier(
+            "excerpt",
+            Effect.suspend(() => (isDown ? Effect.fail("empty") : Effect.succeed("excerpt")))
+          ),
+          Tiered.tier("canned", Effect.succeed("canned"))
+        )
+      yield* answer("summarize", false)
+      assert.deepStrictEqual(of(yield* scrape, "breakwater_tier_fallbacks_total"), {})
+      for (let index = 0; index < 400; index++) yield* answer("summarize", true)
+      yield* answer("read", true)
+      yield* succeed("read")
+      const expected = {
+        [`{operation="summarize",tier="canned"}`]: 400,
+        [`{operation="read",tier="canned"}`]: 1
+      }
+      assert.deepStrictEqual(of(yield* scrape, "breakwater_tier_fallbacks_total"), expected)
+      assert.deepStrictEqual(of(yield* scrape, "breakwater_tier_fallbacks_total"), expected)
+    }).pipe(Effect.provide(live()))
+  )
+
+  it.effect("tells so many tiers and operations of tiers apart, and counts the others together", () =>
+    Effect.gen(function* () {
+      const answer = (operation: string, tier: string) =>
+        Tiered.makeWith({ operation })(Tiered.tier("full", Effect.fail("down")), Tiered.tier(tier, Effect.void))
+      for (let index = 0; index < 20; index++) yield* answer("one", `tier-${index}`)
+      yield* answer("two", "x".repeat(10_000))
+      yield* answer("three", "canned")
+      yield* answer("four", "canned")
+      const found = of(yield* scrape, "breakwater_tier_fallbacks_total")
+      assert.strictEqual(Object.keys(found).length, 16 + 1 + 1 + 1)
+      assert.strictEqual(found[`{operation="one",tier="(other)"}`], 4)
+      assert.strictEqual(found[`{operation="(other)",tier="canned"}`], 2)
+      assert.isBelow(Math.max(...Object.keys(found).map(({ length }) => length)), 200)
+    }).pipe(Effect.provide(live({ maxOperations: 2 })))
+  )
+
+  it.effect("tells how long circuits were in each state, and never counts down", () =>
+    Effect.gen(function* () {
+      const spent = Effect.map(scrape, (samples) => of(samples, "breakwater_circuit_state_seconds_total"))
+      const label = (state: string) => `{operation="read",state="${state}"}`
+      yield* succeed("read")
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* spent)[label("closed")], 10)
+      yield* fail("read")
+      yield* TestClock.adjust("3 seconds")
+      const probe = yield* Effect.forkChild(
+        Effect.sleep("400 millis").pipe(withResilience(once, { operation: "read" })),
+        {
+          startImmediately: true
+        }
+      )
+      yield* TestClock.adjust("400 millis")
+      yield* Fiber.join(probe)
+      yield* TestClock.adjust("1 second")
+      const after = yield* spent
+      assert.strictEqual(after[label("closed")], 11)
+      assert.strictEqual(after[label("open")], 3)
+      assert.closeTo(after[label("half_open")]!, 0.4, 1e-9)
+      assert.strictEqual(after[label("isolated")], 0)
+      yield* (yield* Registry).resetMetrics()
+      assert.deepStrictEqual(yield* spent, after)
+      // The circuit of a key is forgotten for another one, and its time is not.
+      yield* succeed("other", "a")
+      yield* TestClock.adjust("5 seconds")
+      yield* spent
+      yield* succeed("other", "b")
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* spent)[`{operation="other",state="closed"}`], 7)
+    }).pipe(Effect.provide(live({}, { maxKeys: 1 })))
+  )
+
+  it.effect("listens to no event when events are not counted, and none after it has closed", () =>
     Effect.gen(function* () {
       assert.isFalse((yield* ResilienceEvent.ResilienceEvents).isActive())
       assert.deepStrictEqual(of(yield* scrape, "breakwater_events_total"), {})
+      const events = yield* ResilienceEvent.ResilienceEvents
+      yield* Effect.gen(function* () {
+        assert.isTrue(events.isActive())
+      }).pipe(Effect.provide(Layer.provide(Metrics.layer(), registry)))
+      assert.isFalse(events.isActive())
     }).pipe(Effect.provide(live({ events: false })))
   )
 
@@ -317,6 +408,7 @@ describe("Metrics", () => {
           "breakwater_calls_total",
           "breakwater_circuit_failures",
           "breakwater_circuit_state",
+          "breakwater_circuit_state_seconds_total",
           "breakwater_circuit_transitions_total",
           "breakwater_circuits",
           "breakwater_events_total",

@@ -6,6 +6,7 @@ import * as RateLimiter from "../../src/RateLimiter.ts"
 import { withResilience } from "../../src/Resilience.ts"
 import * as RetryBudget from "../../src/RetryBudget.ts"
 import * as Strategy from "../../src/Strategy.ts"
+import * as Tiered from "../../src/Tiered.ts"
 
 export const fragile = Strategy.make("fragile", {
   retry: { maxAttempts: 2, base: "10 millis", minDelay: 0, jitter: "none" },
@@ -31,6 +32,10 @@ export const calls = Effect.gen(function* () {
     withResilience(fragile, { operation: "analyze_sentiment", key: "sk-live-0f3c2b7e", fallback: () => Effect.void })
   )
   yield* Effect.andThen(down, down)
+  yield* Tiered.makeWith({ operation: "summarize_text" })(
+    Tiered.tier("full", Effect.fail("down")),
+    Tiered.tier("canned", Effect.succeed("no summary today"))
+  )
   yield* Effect.exit(Effect.never.pipe(withResilience(fragile, { operation: "answer_question" })))
 })
 

@@ -71,6 +71,7 @@ export const wanted: ReadonlySet<string> = new Set([
   "CircuitOverrideEnded",
   "ConfigurationChanged",
   "AlertRaised",
+  "AlertAcknowledged",
   "AlertResolved",
   "EventsMissed"
 ])

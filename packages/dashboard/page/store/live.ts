@@ -427,6 +427,8 @@ export class Live {
     event: timeline.WireEvent,
     how: { readonly wasMissed: boolean; readonly isLive: boolean }
   ): timeline.Entry | undefined {
+    // One that is acknowledged has an entry in the audit log, and none of its own.
+    if (event._tag.startsWith("Alert")) this.alertsAreStale()
     const made = timeline.ofEvent(id, event)
     if (made === undefined) return undefined
     const entry = how.wasMissed ? { ...made, wasMissed: true } : made
@@ -434,7 +436,6 @@ export class Live {
     // A page that nobody shows draws nothing, and must not grow either.
     if (this.pending.length > maxEntries) this.pending.splice(0, this.pending.length - maxEntries)
     if (how.isLive) this.apply(entry, event)
-    if (event._tag === "AlertRaised" || event._tag === "AlertResolved") this.alertsAreStale()
     this.changed()
     return entry
   }

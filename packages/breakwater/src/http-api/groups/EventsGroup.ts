@@ -16,7 +16,15 @@ import { operation } from "../Endpoint.ts"
 type Fields = { readonly [name: string]: Schema.Json }
 type Encoded = typeof ResilienceEvent.Encoded
 
-const durations: ReadonlySet<string> = new Set(["delay", "elapsed", "limit", "openFor", "expiresIn", "overdue"])
+const durations: ReadonlySet<string> = new Set([
+  "delay",
+  "elapsed",
+  "limit",
+  "openFor",
+  "expiresIn",
+  "overdue",
+  "pausedFor"
+])
 const suffix = "_seconds"
 
 // A first underscore stays: it is part of the tag's name.

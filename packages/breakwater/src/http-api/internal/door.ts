@@ -36,6 +36,7 @@ import { TrustedProxies } from "../TrustedProxies.ts"
 import * as failure from "./failure.ts"
 import { Gate } from "./gate.ts"
 import { clientAddress } from "./clientAddress.ts"
+import { callerOf, credentialsOf } from "./credentials.ts"
 import { hostCrypto } from "./hostCrypto.ts"
 import { Hosts } from "./hosts.ts"
 import { maxBodyBytes, maxHeaderBytes, maxUrlLength } from "./limits.ts"
@@ -60,23 +61,6 @@ const newRequestId: () => string = hostCrypto?.randomUUID ?? (() => SecureRandom
 
 const requestIdOf = (given: string | undefined): string =>
   given !== undefined && requestIdPattern.test(given) ? given : newRequestId()
-
-// A header that is there counts as a credential, whatever it holds.
-const credentialsOf = (headers: Request["headers"]): ReadonlyArray<string> => {
-  const bearer = headers["authorization"]
-  const apiKey = headers["x-api-key"]
-  if (bearer === undefined) return apiKey === undefined ? [] : [apiKey]
-  const token = /^Bearer +(\S+)$/i.exec(bearer)?.[1] ?? ""
-  return apiKey === undefined ? [token] : [token, apiKey]
-}
-
-/** Who presents these keys; `undefined`: nobody, or not one. */
-const callerOf = ([first, ...others]: ReadonlyArray<Identity>): Caller | undefined =>
-  first !== undefined &&
-  Option.isSome(first.scope) &&
-  others.every(({ id, scope }) => Option.isSome(scope) && id === first.id)
-    ? { id: first.id, scope: first.scope.value }
-    : undefined
 
 const unauthenticated: failure.Refusal = { status: 401, message: "A valid API key is required" }
 

@@ -1,6 +1,7 @@
 /**
  * Numbers the events and keeps the latest, so that a reader who comes back gets
- * what it missed.
+ * what it missed. None goes without a number: who reads too slowly sees that some
+ * are missing.
  *
  * Ids are `run-number`: numbers of another run say nothing here.
  */
@@ -34,7 +35,7 @@ export class EventLog extends Context.Service<
 }
 
 const make = Effect.gen(function* () {
-  const { events } = yield* Registry
+  const { listenUnsafe } = yield* Registry
   const run = (yield* Random.nextIntBetween(0, 36 ** 5)).toString(36).padStart(5, "0")
   const ring = new Ring<Message>(capacity)
   const readers = new Set<Queue.Queue<Message>>()
@@ -59,11 +60,11 @@ const make = Effect.gen(function* () {
     ]
   }
 
-  yield* events.pipe(
-    Stream.runForEachArray((batch) => Effect.sync(() => batch.forEach(add))),
-    Effect.forkScoped({ startImmediately: true })
-  )
-  yield* Effect.addFinalizer(() => Effect.forEach(readers, Queue.shutdown, { discard: true }))
+  const end = listenUnsafe(add)
+  yield* Effect.addFinalizer(() => {
+    end()
+    return Effect.forEach(readers, Queue.shutdown, { discard: true })
+  })
 
   return EventLog.of({
     after: (lastEventId) =>

@@ -1,7 +1,9 @@
 /**
  * Writes messages as server-sent events, with a comment every 15 seconds so
- * that nobody between takes the stream for dead.
+ * that nobody between takes the stream for dead. As often it asks whether the
+ * reader still may read.
  */
+import type * as Effect from "effect/Effect"
 import * as Sse from "effect/encoding/Sse"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schedule from "effect/Schedule"
@@ -21,10 +23,17 @@ const write = (message: Message): string => {
 }
 
 /** @internal */
-export const respond = (messages: Stream.Stream<Message>): HttpServerResponse.HttpServerResponse => {
-  const beats = Stream.fromSchedule(Schedule.spaced(heartbeat)).pipe(Stream.map(() => ": heartbeat\n\n"))
+export const respond = (
+  messages: Stream.Stream<Message>,
+  mayRead: Effect.Effect<boolean>
+): HttpServerResponse.HttpServerResponse => {
+  const beats = Stream.fromSchedule(Schedule.spaced(heartbeat)).pipe(
+    Stream.mapEffect(() => mayRead),
+    Stream.takeWhile((may) => may),
+    Stream.map(() => ": heartbeat\n\n")
+  )
   const text = Stream.succeed(`retry: ${retry}\n\n`).pipe(
-    Stream.concat(Stream.merge(Stream.map(messages, write), beats, { haltStrategy: "left" }))
+    Stream.concat(Stream.merge(Stream.map(messages, write), beats, { haltStrategy: "either" }))
   )
   return HttpServerResponse.stream(Stream.encodeText(text), { contentType: "text/event-stream" })
 }

@@ -18,7 +18,8 @@ export class InvalidCell extends Error {
   }
 }
 
-const formula = /^'*[=+\-@\t\r\n]/
+// Also the wide forms of the four signs, which some spreadsheets take for them.
+const formula = /^'*[=+\-@＝＋－＠\t\r\n]/
 
 const guarded = (text: string): string => (formula.test(text) ? `'${text}` : text)
 

@@ -2,6 +2,7 @@
  * Lists the series of the policies, which only operations with that policy
  * have, and how each is read.
  */
+import * as Duration from "effect/Duration"
 import type * as CircuitBreaker from "../../CircuitBreaker.ts"
 import type { Snapshot } from "../../Operation.ts"
 import type { Levels } from "./levels.ts"
@@ -74,6 +75,23 @@ const circuits: Part = {
         name,
         [version, opened, halfOpened, closed]
       ])
+}
+
+/** Of all circuits, those too that have never moved. */
+const circuitTimes: Part = {
+  isIn: ({ circuits }) => circuits.length > 0,
+  gauges: [],
+  counters: states.map((state) => ({
+    name: "breakwater_circuit_state_seconds_total",
+    description: "Time that circuits have spent in a state",
+    labels: { state }
+  })),
+  countsOf: ({ circuits }) =>
+    circuits.map(({ name, timeIn }) => {
+      const spent = states.map((state) => Duration.toSeconds(timeIn[state]))
+      // In whole seconds: the last bits of a sum may fall without a new start.
+      return [name, [Math.round(spent.reduce((sum, seconds) => sum + seconds, 0)), ...spent]]
+    })
 }
 
 const bulkhead: Part = {
@@ -203,6 +221,7 @@ const coalesce: Part = {
 /** @internal */
 export const parts: ReadonlyArray<Part> = [
   circuits,
+  circuitTimes,
   bulkhead,
   rateLimit("admission"),
   rateLimit("quota"),

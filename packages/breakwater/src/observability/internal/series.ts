@@ -14,6 +14,15 @@ export interface Series {
   readonly labels: Labels
 }
 
+/** What is beyond a bound. @internal */
+export const rest = "(other)"
+
+/** Each with the label `tier`. @internal */
+export const tierFallbacks: Omit<Series, "labels"> = {
+  name: "breakwater_tier_fallbacks_total",
+  description: "Answers that came from a lower tier"
+}
+
 /** Of an operation. It never falls. @internal */
 export interface Counter extends Series {
   readonly read: (counters: Counters) => number
