@@ -21,11 +21,13 @@
  * | `retry_without_circuit_breaker` | nothing stops retries against a dependency that is down |
  * | `low_threshold` | fewer than 3 failures open the circuit |
  * | `retry_gt_threshold` | one call alone opens the circuit |
- * | `minimum_calls_unreachable` | the quota lets too few calls pass for the circuit to open |
+ * | `minimum_calls_unreachable` | a rate limit lets too few calls pass for the circuit to open |
  * | `slow_threshold_unreachable` | the attempt timeout comes before a call is slow |
  * | `open_shorter_than_attempt` | the circuit probes while earlier attempts still run |
  * | `probe_shorter_than_attempt` | a slow probe counts as failed before it ends |
+ * | `probes_exceed_places` | the bulkhead has fewer places than the circuit has probes |
  * | `wait_exceeds_total` | a queue can use up the total timeout |
+ * | `budget_without_retries` | a retry budget has nothing to limit |
  *
  * **Gotchas**
  *
@@ -129,7 +131,14 @@ type SingleTrip =
       readonly minimumCalls?: number | undefined
     }
   | { readonly _tag: "FailuresIn"; readonly count: number; readonly duration: Duration.Duration }
-  | { readonly _tag: "SlowCalls"; readonly threshold: Duration.Duration; readonly rate: number }
+  | {
+      readonly _tag: "SlowCalls"
+      readonly threshold: Duration.Duration
+      readonly rate: number
+      readonly minimumCalls?: number | undefined
+      /** Default 1 minute. */
+      readonly window?: { readonly duration: Duration.Duration } | { readonly size: number } | undefined
+    }
 
 /**
  * One policy of a strategy, with its numbers for people.
@@ -296,9 +305,17 @@ const tripOf = (trip: SingleTrip): rules.Trip => {
         duration: millis(trip.duration)
       }
     case "FailuresIn":
-      return { _tag: "FailuresIn", count: trip.count }
-    case "SlowCalls":
-      return { _tag: "SlowCalls", threshold: millis(trip.threshold) }
+      return { _tag: "FailuresIn", count: trip.count, duration: millis(trip.duration) }
+    case "SlowCalls": {
+      const { window = { duration: Duration.minutes(1) } } = trip
+      const size = "size" in window ? window.size : Infinity
+      return {
+        _tag: "SlowCalls",
+        threshold: millis(trip.threshold),
+        minimumCalls: trip.minimumCalls ?? Math.min(defaultMinimumCalls, size),
+        duration: "size" in window ? undefined : millis(window.duration)
+      }
+    }
   }
 }
 
@@ -306,6 +323,12 @@ const tripsOf = ({ failureThreshold, tripPolicy }: Exclude<Settings["circuitBrea
   const policy: TripPolicy = tripPolicy ?? { _tag: "Consecutive", failures: failureThreshold }
   return policy._tag === "AnyOf" ? policy.policies : [policy]
 }
+
+/** Calls that a limit lets pass within a time, in milliseconds, at most. */
+const passing =
+  ({ burst, limit, window }: RateLimit) =>
+  (duration: number): number =>
+    (burst ?? limit) + (limit * duration) / millis(window)
 
 const numbersOf = (
   { admission, bulkhead, circuitBreaker, quota, retry, retryBudget, timeout }: Settings,
@@ -316,6 +339,7 @@ const numbersOf = (
     ["bulkhead.maxWait", queueWait(bulkhead)],
     ["quota.maxWait", limitWait(quota)]
   ]
+  const attempts = retry ? retry.maxAttempts : 1
   return {
     attempts: retry ? retry.maxAttempts : undefined,
     backoff: retry ? backoffOf(retry) : undefined,
@@ -325,6 +349,7 @@ const numbersOf = (
     hasTimeout: timeout !== false,
     hasCircuit: circuitBreaker !== false,
     hasRetryBudget: retryBudget !== undefined && retryBudget !== false,
+    hasRetries: attempts > 1,
     trips: circuitBreaker ? tripsOf(circuitBreaker).map(tripOf) : [],
     openDuration: circuitBreaker && !hasOpenSchedule ? millis(circuitBreaker.openDuration) : undefined,
     // Without one of its own, a probe has as long as the circuit is open.
@@ -333,9 +358,15 @@ const numbersOf = (
         ? probeMillis(circuitBreaker)
         : undefined,
     waits: waits.filter(([, wait]) => wait > 0),
-    allowed: quota
-      ? (duration) => (quota.burst ?? quota.limit) + (quota.limit * duration) / millis(quota.window)
-      : undefined
+    probes: circuitBreaker ? circuitBreaker.halfOpenMaxCalls : undefined,
+    places: bulkhead ? { limit: bulkhead.maxConcurrent, hasQueue: bulkhead.maxQueue > 0 } : undefined,
+    allowed: [
+      ...(quota ? [["quota", passing(quota)] as const] : []),
+      // A call passes it once, and becomes so many attempts.
+      ...(admission
+        ? [["admission limit", (duration: number) => attempts * passing(admission)(duration)] as const]
+        : [])
+    ]
   }
 }
 
