@@ -6,7 +6,8 @@
  *
  * The worst case is a bound: no call takes longer or calls the dependency more
  * often. Attempts take their whole time, waits last as long as they may, and
- * jitter draws its longest, within the total timeout.
+ * jitter draws its longest, within the total timeout. Open times that grow are
+ * shown by their first steps.
  *
  * | finding | says |
  * | --- | --- |
@@ -57,7 +58,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
-import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as backoff from "./internal/backoff.ts"
 import * as rules from "./internal/strategyRules.ts"
 import { worstCase } from "./internal/worstCase.ts"
@@ -105,6 +106,7 @@ export interface RateLimit {
   readonly window: Duration.Duration
   readonly burst?: number | undefined
   readonly onExceeded: "fail" | "wait"
+  readonly perKey?: boolean | undefined
   readonly maxWait: Duration.Duration
 }
 
@@ -203,20 +205,30 @@ export interface Description {
   readonly findings: ReadonlyArray<Finding>
 }
 
+type Described = Pick<Strategy.Strategy, "name"> & {
+  readonly settings: Settings
+  readonly openSchedule?: Strategy.Strategy["openSchedule"]
+}
+
+/** How long the n-th opening in a row lasts, in milliseconds; `undefined`: as long as the settings say. */
+type OpenTimes = (opening: number) => number | undefined
+
+/** The open times of a strategy that go over those of its settings. */
+const openTimesOf = ({ openSchedule, settings: { circuitBreaker } }: Described): OpenTimes | undefined =>
+  openSchedule === undefined || !circuitBreaker
+    ? undefined
+    : CircuitBreaker.tune(CircuitBreaker.settings({ openDuration: circuitBreaker.openDuration }), openSchedule).machine
+        .openMillis
+
 /**
  * Describes a strategy.
  *
  * @category accessors
  * @since 0.1.0
  */
-export const describe = (
-  strategy: Pick<Strategy.Strategy, "name"> & {
-    readonly settings: Settings
-    readonly openSchedule?: Strategy.Strategy["openSchedule"]
-  }
-): Description => ({
+export const describe = (strategy: Described): Description => ({
   strategy: strategy.name,
-  order: orderOf(strategy.settings),
+  order: orderOf(strategy.settings, openTimesOf(strategy)),
   worstCase: worstCaseOf(strategy.settings),
   reasons: reasonsOf(strategy.settings),
   findings: lint(strategy.settings, { hasOpenSchedule: strategy.openSchedule !== undefined })
@@ -377,14 +389,14 @@ const reasonsOf = (settings: Settings): ReadonlyArray<Reason["_tag"]> => [
   ...(settings.timeout ? (["TimeoutExceeded"] as const) : [])
 ]
 
-const orderOf = (settings: Settings): ReadonlyArray<Part> => {
+const orderOf = (settings: Settings, openTimes: OpenTimes | undefined): ReadonlyArray<Part> => {
   const { admission, bulkhead, circuitBreaker, quota, retry, timeout } = settings
   const parts: Array<Part> = []
   const add = (policy: Part["policy"], numbers: string) => parts.push({ policy, numbers })
   if (timeout) add("total_timeout", format(timeout.total))
   if (admission) add("admission", limitText(admission))
   if (retry) add("retry", retryText(retry))
-  if (circuitBreaker) add("circuit_breaker", circuitText(circuitBreaker))
+  if (circuitBreaker) add("circuit_breaker", circuitText(circuitBreaker, openTimes))
   if (bulkhead) {
     const queue = bulkhead.maxQueue > 0 ? `${bulkhead.maxQueue} wait up to ${format(bulkhead.maxWait)}` : "none waits"
     add("bulkhead", `${bulkhead.maxConcurrent} at once, ${queue}`)
@@ -394,9 +406,10 @@ const orderOf = (settings: Settings): ReadonlyArray<Part> => {
   return parts
 }
 
-const limitText = ({ burst, limit, maxWait, onExceeded, window }: RateLimit): string =>
+const limitText = ({ burst, limit, maxWait, onExceeded, perKey, window }: RateLimit): string =>
   [
     `${limit} in ${format(window)}`,
+    ...(perKey === undefined ? [] : [perKey ? "each key by itself" : "all keys together"]),
     ...(burst === undefined ? [] : [`${burst} at once`]),
     ...(onExceeded === "wait" ? [`waits up to ${format(maxWait)}`] : [])
   ].join(", ")
@@ -411,11 +424,37 @@ const retryText = ({ base, factor, jitter, jitterMax, maxAttempts, maxDelay, min
   return `${maxAttempts} attempts, ${growth}, ${spread}`
 }
 
-const circuitText = (settings: Exclude<Settings["circuitBreaker"], false>): string => {
-  const { halfOpenMaxCalls, openDuration, successThreshold = halfOpenMaxCalls } = settings
+const circuitText = (
+  settings: Exclude<Settings["circuitBreaker"], false>,
+  openTimes: OpenTimes | undefined
+): string => {
+  const { halfOpenMaxCalls, maxRetryAfter, openDuration, probeTimeout, rampUp } = settings
+  const { successThreshold = halfOpenMaxCalls } = settings
   const probes =
     halfOpenMaxCalls === 1 ? "1 probe" : `${successThreshold} of ${halfOpenMaxCalls} probes have to succeed`
-  return `opens after ${tripsOf(settings).map(tripText).join(", or ")}, for ${format(openDuration)}, ${probes}`
+  return [
+    `opens after ${tripsOf(settings).map(tripText).join(", or ")}`,
+    `for ${openText(openTimes, openDuration)}`,
+    ...(maxRetryAfter === undefined ? [] : [`up to ${format(maxRetryAfter)} if asked to`]),
+    probeTimeout === undefined ? probes : `${probes} within ${format(probeTimeout)}`,
+    ...(rampUp === undefined ? [] : [`all calls again ${format(rampUp)} after it closes`])
+  ].join(", ")
+}
+
+const shownSteps = 4
+/** A circuit tells so many openings apart. */
+const manySteps = 64
+
+/** The first open times, and where they lead: `1s, 2s, 4s, 8s … 1d`. */
+const openText = (openTimes: OpenTimes | undefined, openDuration: Duration.Duration): string => {
+  const stepAt = (opening: number): string => format(Duration.millis(openTimes?.(opening) ?? millis(openDuration)))
+  const steps = Array.from({ length: manySteps }, (_, index) => stepAt(index + 1))
+  const last = steps.at(-1)!
+  // From there on all are the same.
+  const settled = steps.findLastIndex((step) => step !== last) + 1
+  return settled <= shownSteps
+    ? steps.slice(0, settled + 1).join(", ")
+    : `${steps.slice(0, shownSteps).join(", ")} … ${last}`
 }
 
 const percent = (rate: number): string => `${Number((rate * 100).toPrecision(3))} %`

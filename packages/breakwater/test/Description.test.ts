@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { readFileSync } from "node:fs"
 import { Description, Policies, Presets, Preset, Resilience, Retry, Strategy, withResilience } from "breakwater"
@@ -102,6 +102,39 @@ describe("the description of a strategy", () => {
     assert.strictEqual(latency({ bulkhead: { ...bulkhead, maxQueue: 0 } }), 11)
     assert.strictEqual(latency({ admission: { ...limit, onExceeded: "fail" } }), 11)
     assert.strictEqual(seconds(described({ retry, timeout }).worstCase.latencyWithRetryAfter), 3_600)
+  })
+
+  const circuitNumbers = (overrides: Omit<Strategy.Overrides, "extends">) =>
+    Description.describe(Strategy.make("shown", { extends: calm, ...overrides })).order.find(
+      ({ policy }) => policy === "circuit_breaker"
+    )!.numbers
+
+  it("tells how long a probe and a ramp take, and how long an opening lasts at most if it is asked to last", () => {
+    assert.strictEqual(
+      circuitNumbers({
+        circuitBreaker: { probeTimeout: "20 seconds", rampUp: "1 minute", maxRetryAfter: "5 minutes" }
+      }),
+      "opens after 5 failures in a row, for 30s, up to 5m if asked to, 1 probe within 20s, all calls again 1m after it closes"
+    )
+    assert.strictEqual(
+      circuitNumbers({ circuitBreaker: { halfOpenMaxCalls: 3, successThreshold: 2, probeTimeout: "20 seconds" } }),
+      "opens after 5 failures in a row, for 30s, 2 of 3 probes have to succeed within 20s"
+    )
+  })
+
+  it("shows the first steps of open times that grow, and where they lead", () => {
+    const shown = (openSchedule: Schedule.Schedule<unknown, number>) =>
+      circuitNumbers({ openSchedule }).match(/row, for (.*), 1 probe/)?.[1]
+    assert.strictEqual(shown(Schedule.exponential("1 second")), "1s, 2s, 4s, 8s … 1d")
+    assert.strictEqual(shown(Schedule.exponential("1 second").pipe(Schedule.upTo({ times: 3 }))), "1s, 2s, 4s")
+    assert.strictEqual(shown(Schedule.spaced("7 seconds")), "7s")
+  })
+
+  it("tells whose limit it is where that is said", () => {
+    const { order } = described({ admission: { ...limit, perKey: true }, quota: { ...limit, perKey: false } })
+    const numbers = order.map((part) => part.numbers)
+    assert.include(numbers, "60 in 1m, each key by itself, waits up to 3s")
+    assert.include(numbers, "60 in 1m, all keys together, waits up to 3s")
   })
 
   it("shows every kind of trip policy", () => {
