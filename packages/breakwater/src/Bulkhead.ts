@@ -8,8 +8,12 @@
  *   never past the deadline of their call. The rest fails with `BulkheadFull`
  *   at once. Without a queue, which is the default, nothing ever waits.
  * - Whose turn it is: the highest `Priority` first; of those, the tenant of whom
- *   the fewest run; of equals, who came first, or last with `lifo`.
- * - The tenant is the key of the call. Calls without one are one tenant.
+ *   the fewest run; of equals, the tenant whose last turn is longest ago; of one
+ *   tenant, who came first, or last with `lifo`.
+ * - The tenant is the key of the call. Calls without one are one tenant. However
+ *   many calls of others wait, the first call of a tenant starts within as many
+ *   turns as tenants of its priority wait. With `lifo` a tenant that waits on
+ *   after its turn lets those that came since go first.
  * - A full queue makes room for a newcomer that stands above the last in it:
  *   one of a higher priority, one whose tenant waits less, and with `lifo` any.
  *   The call that gives way fails with `BulkheadFull`.
@@ -24,6 +28,9 @@
  *   timeout inside, with `detach`, gives the place back when the caller is
  *   released: what was abandoned is still running beside those who are counted.
  * - A bulkhead around a retry is held during the pauses. Stand it inside.
+ * - Priorities are strict: as long as enough calls of a higher one come, those of
+ *   a `low` one wait until `maxWait`, and are refused then. Tenants are fair to
+ *   each other within a priority, not across.
  *
  * **Example** (Refusing what is too much)
  *
@@ -69,9 +76,10 @@ import { BulkheadFull, reject, type ResilienceError } from "./ResilienceError.ts
 import * as Settings_ from "./Settings.ts"
 
 /**
- * Who goes first among calls of one priority whose tenants run equally many:
- * `fifo`, who waits longest; `lifo`, who came last, which answers the freshest
- * calls when there are more than can ever be answered.
+ * Who goes first among calls of one priority and one tenant: `fifo`, who waits
+ * longest; `lifo`, who came last, which answers the freshest calls when there
+ * are more than can ever be answered. Of several tenants, whose turn is next;
+ * with `lifo`, those first that had none yet, the newest before the others.
  *
  * @category schemas
  * @since 0.1.0

@@ -6,7 +6,8 @@
  *
  * The worst case is a bound: no call takes longer or calls the dependency more
  * often. Attempts take their whole time, waits last as long as they may, and
- * jitter draws its longest, within the total timeout.
+ * jitter draws its longest, within the total timeout. Open times that grow are
+ * shown by their first steps.
  *
  * | finding | says |
  * | --- | --- |
@@ -21,11 +22,13 @@
  * | `retry_without_circuit_breaker` | nothing stops retries against a dependency that is down |
  * | `low_threshold` | fewer than 3 failures open the circuit |
  * | `retry_gt_threshold` | one call alone opens the circuit |
- * | `minimum_calls_unreachable` | the quota lets too few calls pass for the circuit to open |
+ * | `minimum_calls_unreachable` | a rate limit lets too few calls pass for the circuit to open |
  * | `slow_threshold_unreachable` | the attempt timeout comes before a call is slow |
  * | `open_shorter_than_attempt` | the circuit probes while earlier attempts still run |
  * | `probe_shorter_than_attempt` | a slow probe counts as failed before it ends |
+ * | `probes_exceed_places` | the bulkhead has fewer places than the circuit has probes |
  * | `wait_exceeds_total` | a queue can use up the total timeout |
+ * | `budget_without_retries` | a retry budget has nothing to limit |
  *
  * **Gotchas**
  *
@@ -55,7 +58,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
-import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as backoff from "./internal/backoff.ts"
 import * as rules from "./internal/strategyRules.ts"
 import { worstCase } from "./internal/worstCase.ts"
@@ -103,6 +106,7 @@ export interface RateLimit {
   readonly window: Duration.Duration
   readonly burst?: number | undefined
   readonly onExceeded: "fail" | "wait"
+  readonly perKey?: boolean | undefined
   readonly maxWait: Duration.Duration
 }
 
@@ -129,7 +133,14 @@ type SingleTrip =
       readonly minimumCalls?: number | undefined
     }
   | { readonly _tag: "FailuresIn"; readonly count: number; readonly duration: Duration.Duration }
-  | { readonly _tag: "SlowCalls"; readonly threshold: Duration.Duration; readonly rate: number }
+  | {
+      readonly _tag: "SlowCalls"
+      readonly threshold: Duration.Duration
+      readonly rate: number
+      readonly minimumCalls?: number | undefined
+      /** Default 1 minute. */
+      readonly window?: { readonly duration: Duration.Duration } | { readonly size: number } | undefined
+    }
 
 /**
  * One policy of a strategy, with its numbers for people.
@@ -194,20 +205,20 @@ export interface Description {
   readonly findings: ReadonlyArray<Finding>
 }
 
+type Described = Pick<Strategy.Strategy, "name"> & {
+  readonly settings: Settings
+  readonly openTimes?: Strategy.Strategy["openTimes"]
+}
+
 /**
  * Describes a strategy.
  *
  * @category accessors
  * @since 0.1.0
  */
-export const describe = (
-  strategy: Pick<Strategy.Strategy, "name"> & {
-    readonly settings: Settings
-    readonly openTimes?: Strategy.Strategy["openTimes"]
-  }
-): Description => ({
+export const describe = (strategy: Described): Description => ({
   strategy: strategy.name,
-  order: orderOf(strategy.settings),
+  order: orderOf(strategy.settings, strategy.openTimes),
   worstCase: worstCaseOf(strategy.settings),
   reasons: reasonsOf(strategy.settings),
   findings: lint(strategy.settings, { hasOpenSchedule: strategy.openTimes !== undefined })
@@ -296,9 +307,17 @@ const tripOf = (trip: SingleTrip): rules.Trip => {
         duration: millis(trip.duration)
       }
     case "FailuresIn":
-      return { _tag: "FailuresIn", count: trip.count }
-    case "SlowCalls":
-      return { _tag: "SlowCalls", threshold: millis(trip.threshold) }
+      return { _tag: "FailuresIn", count: trip.count, duration: millis(trip.duration) }
+    case "SlowCalls": {
+      const { window = { duration: Duration.minutes(1) } } = trip
+      const size = "size" in window ? window.size : Infinity
+      return {
+        _tag: "SlowCalls",
+        threshold: millis(trip.threshold),
+        minimumCalls: trip.minimumCalls ?? Math.min(defaultMinimumCalls, size),
+        duration: "size" in window ? undefined : millis(window.duration)
+      }
+    }
   }
 }
 
@@ -306,6 +325,12 @@ const tripsOf = ({ failureThreshold, tripPolicy }: Exclude<Settings["circuitBrea
   const policy: TripPolicy = tripPolicy ?? { _tag: "Consecutive", failures: failureThreshold }
   return policy._tag === "AnyOf" ? policy.policies : [policy]
 }
+
+/** Calls that a limit lets pass within a time, in milliseconds, at most. */
+const passing =
+  ({ burst, limit, window }: RateLimit) =>
+  (duration: number): number =>
+    (burst ?? limit) + (limit * duration) / millis(window)
 
 const numbersOf = (
   { admission, bulkhead, circuitBreaker, quota, retry, retryBudget, timeout }: Settings,
@@ -316,6 +341,7 @@ const numbersOf = (
     ["bulkhead.maxWait", queueWait(bulkhead)],
     ["quota.maxWait", limitWait(quota)]
   ]
+  const attempts = retry ? retry.maxAttempts : 1
   return {
     attempts: retry ? retry.maxAttempts : undefined,
     backoff: retry ? backoffOf(retry) : undefined,
@@ -325,6 +351,7 @@ const numbersOf = (
     hasTimeout: timeout !== false,
     hasCircuit: circuitBreaker !== false,
     hasRetryBudget: retryBudget !== undefined && retryBudget !== false,
+    hasRetries: attempts > 1,
     trips: circuitBreaker ? tripsOf(circuitBreaker).map(tripOf) : [],
     openDuration: circuitBreaker && !hasOpenSchedule ? millis(circuitBreaker.openDuration) : undefined,
     // Without one of its own, a probe has as long as the circuit is open.
@@ -333,9 +360,15 @@ const numbersOf = (
         ? probeMillis(circuitBreaker)
         : undefined,
     waits: waits.filter(([, wait]) => wait > 0),
-    allowed: quota
-      ? (duration) => (quota.burst ?? quota.limit) + (quota.limit * duration) / millis(quota.window)
-      : undefined
+    probes: circuitBreaker ? circuitBreaker.halfOpenMaxCalls : undefined,
+    places: bulkhead ? { limit: bulkhead.maxConcurrent, hasQueue: bulkhead.maxQueue > 0 } : undefined,
+    allowed: [
+      ...(quota ? [["quota", passing(quota)] as const] : []),
+      // A call passes it once, and becomes so many attempts.
+      ...(admission
+        ? [["admission limit", (duration: number) => attempts * passing(admission)(duration)] as const]
+        : [])
+    ]
   }
 }
 
@@ -346,14 +379,14 @@ const reasonsOf = (settings: Settings): ReadonlyArray<Reason["_tag"]> => [
   ...(settings.timeout ? (["TimeoutExceeded"] as const) : [])
 ]
 
-const orderOf = (settings: Settings): ReadonlyArray<Part> => {
+const orderOf = (settings: Settings, openTimes: Strategy.Strategy["openTimes"]): ReadonlyArray<Part> => {
   const { admission, bulkhead, circuitBreaker, quota, retry, timeout } = settings
   const parts: Array<Part> = []
   const add = (policy: Part["policy"], numbers: string) => parts.push({ policy, numbers })
   if (timeout) add("total_timeout", format(timeout.total))
   if (admission) add("admission", limitText(admission))
   if (retry) add("retry", retryText(retry))
-  if (circuitBreaker) add("circuit_breaker", circuitText(circuitBreaker))
+  if (circuitBreaker) add("circuit_breaker", circuitText(circuitBreaker, openTimes))
   if (bulkhead) {
     const queue = bulkhead.maxQueue > 0 ? `${bulkhead.maxQueue} wait up to ${format(bulkhead.maxWait)}` : "none waits"
     add("bulkhead", `${bulkhead.maxConcurrent} at once, ${queue}`)
@@ -363,9 +396,10 @@ const orderOf = (settings: Settings): ReadonlyArray<Part> => {
   return parts
 }
 
-const limitText = ({ burst, limit, maxWait, onExceeded, window }: RateLimit): string =>
+const limitText = ({ burst, limit, maxWait, onExceeded, perKey, window }: RateLimit): string =>
   [
     `${limit} in ${format(window)}`,
+    ...(perKey === undefined ? [] : [perKey ? "each key by itself" : "all keys together"]),
     ...(burst === undefined ? [] : [`${burst} at once`]),
     ...(onExceeded === "wait" ? [`waits up to ${format(maxWait)}`] : [])
   ].join(", ")
@@ -380,11 +414,37 @@ const retryText = ({ base, factor, jitter, jitterMax, maxAttempts, maxDelay, min
   return `${maxAttempts} attempts, ${growth}, ${spread}`
 }
 
-const circuitText = (settings: Exclude<Settings["circuitBreaker"], false>): string => {
-  const { halfOpenMaxCalls, openDuration, successThreshold = halfOpenMaxCalls } = settings
+const circuitText = (
+  settings: Exclude<Settings["circuitBreaker"], false>,
+  openTimes: Strategy.Strategy["openTimes"]
+): string => {
+  const { halfOpenMaxCalls, maxRetryAfter, openDuration, probeTimeout, rampUp } = settings
+  const { successThreshold = halfOpenMaxCalls } = settings
   const probes =
     halfOpenMaxCalls === 1 ? "1 probe" : `${successThreshold} of ${halfOpenMaxCalls} probes have to succeed`
-  return `opens after ${tripsOf(settings).map(tripText).join(", or ")}, for ${format(openDuration)}, ${probes}`
+  return [
+    `opens after ${tripsOf(settings).map(tripText).join(", or ")}`,
+    `for ${openText(openTimes, openDuration)}`,
+    ...(maxRetryAfter === undefined ? [] : [`up to ${format(maxRetryAfter)} if asked to`]),
+    probeTimeout === undefined ? probes : `${probes} within ${format(probeTimeout)}`,
+    ...(rampUp === undefined ? [] : [`all calls again ${format(rampUp)} after it closes`])
+  ].join(", ")
+}
+
+const shownSteps = 4
+/** A circuit tells so many openings apart. */
+const manySteps = 64
+
+/** The first open times, and where they lead: `1s, 2s, 4s, 8s … 1d`. */
+const openText = (openTimes: Strategy.Strategy["openTimes"], openDuration: Duration.Duration): string => {
+  const stepAt = (opening: number): string => format(Duration.millis(openTimes?.(opening) ?? millis(openDuration)))
+  const steps = Array.from({ length: manySteps }, (_, index) => stepAt(index + 1))
+  const last = steps.at(-1)!
+  // From there on all are the same.
+  const settled = steps.findLastIndex((step) => step !== last) + 1
+  return settled <= shownSteps
+    ? steps.slice(0, settled + 1).join(", ")
+    : `${steps.slice(0, shownSteps).join(", ")} … ${last}`
 }
 
 const percent = (rate: number): string => `${Number((rate * 100).toPrecision(3))} %`

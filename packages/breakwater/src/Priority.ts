@@ -10,7 +10,11 @@
  *
  * **Gotchas**
  *
- * A class is a promise to the others: if every call is `very_high`, none is.
+ * - A class is a promise to the others: if every call is `very_high`, none is.
+ * - Classes are strict. Where calls of a higher class keep coming faster than
+ *   they end, those of a `low` one get no place at all: they wait as long as they
+ *   may, and are refused. Give background work places of its own if it has to
+ *   move on.
  *
  * **Example** (A call that can wait)
  *

@@ -1,6 +1,6 @@
 /**
- * Lets so many calls through in a time, each key by itself, and refuses the
- * others or has them wait for their turn.
+ * Lets so many calls through in a time, each key by itself or all together, and
+ * refuses the others or has them wait for their turn.
  *
  * **Details**
  *
@@ -23,6 +23,12 @@
  *   `Retry-After`, pauses its key for all callers, `maxPause` at most. After a
  *   pause nothing is left of a burst, and calls return one by one at the rate
  *   of the limiter.
+ * - With `perKey` each key has a limit of its own. Without it all keys share one,
+ *   and a pause holds for all of them. A limiter by itself and the admission
+ *   limit of a strategy have a limit for each key by default; the quota of a
+ *   strategy, which is the dependency's own limit, has one for all.
+ * - `pause` and `resume` without a key are for every key, also for those that
+ *   come later.
  * - `reserve` takes units before it is known how many a call uses. `settle`
  *   corrects them; what is not settled when the scope ends comes back.
  * - `maxKeys` keys are remembered. Those at rest are forgotten first, others
@@ -40,7 +46,10 @@
  *   no bound holds for the surplus.
  * - Settings that change keep what is counted. With another algorithm, or
  *   windows of another length, the units in use count as if taken at that
- *   moment. Who waits already keeps the longest wait it came with.
+ *   moment. Who waits already keeps the longest wait it came with. With another
+ *   `perKey` counting begins anew, and the longest pause holds for every key.
+ * - Keys of a quota that are dependencies of their own, such as providers, need
+ *   `perKey: true`: else one that answers 429 pauses the others.
  *
  * **Example** (Two calls a minute)
  *
@@ -147,7 +156,12 @@ export class Settings extends Schema.Class<Settings>("breakwater/RateLimiter/Set
   /** Calls of one key that wait at most, 1 to 10,000. Default 1,000. */
   maxQueue: Settings_.count({ minimum: 1, maximum: 10_000 }).pipe(Settings_.withDefault(1_000)),
   /** Longest pause that a failed call may cause, 0 (none) to 1 hour. Default 1 hour. */
-  maxPause: Settings_.duration({ minimum: 0, maximum: "1 hour" }).pipe(Settings_.withDefault(Duration.hours(1)))
+  maxPause: Settings_.duration({ minimum: 0, maximum: "1 hour" }).pipe(Settings_.withDefault(Duration.hours(1))),
+  /**
+   * Whether each key has a limit of its own; `false`: all keys share one.
+   * Default `true`, but `false` for the `quota` of a strategy.
+   */
+  perKey: Schema.optionalKey(Schema.Boolean)
 }) {
   /** @internal */
   placeUnsafe(known: Policy.Placed | undefined, services: Policy.Services, isOwn: boolean): Policy.Placed {
@@ -156,7 +170,8 @@ export class Settings extends Schema.Class<Settings>("breakwater/RateLimiter/Set
 
   /** Starts a limiter for an operation. Throws `InvalidSettings`. */
   startUnsafe(services: Policy.Services): Limiter {
-    return new Limiter({ ...services, settings: this, scope: services.slot === "admission" ? "admission" : "quota" })
+    const scope = services.slot === "admission" ? "admission" : "quota"
+    return new Limiter({ ...services, settings: this, scope, splits: scope !== "quota" })
   }
 }
 
@@ -175,6 +190,7 @@ export interface SettingsInput {
   readonly maxWait?: Duration.Input | undefined
   readonly maxQueue?: number | undefined
   readonly maxPause?: Duration.Input | undefined
+  readonly perKey?: boolean | undefined
 }
 
 /**
@@ -266,7 +282,7 @@ export interface Counters {
  * @since 0.1.0
  */
 export interface KeySnapshot {
-  /** `undefined`: the calls without a key. `(overflow)`: those of the keys beyond the bound. */
+  /** `undefined`: the calls without a key, and all calls unless `perKey`. `(overflow)`: those of the keys beyond the bound. */
   readonly key: string | undefined
   /** Units that a call could take now. */
   readonly available: number
@@ -348,21 +364,32 @@ interface Tuning {
   /** 0: calls without room fail. */
   readonly maxWait: number
   readonly maxPause: number
+  readonly perKey: boolean
 }
 
-const tune = (input: Settings): Tuning => {
+/** `splits`: whether keys are apart unless the settings say. */
+const tune = (input: Settings, splits: boolean): Tuning => {
   const { algorithm, burst, limit, maxPause, maxWait, onExceeded, window } = settings(input)
   return {
     settings: input,
     machine: rate.settings({ algorithm, limit, window: Duration.toMillis(window), burst: burst ?? limit }),
     maxWait: onExceeded === "fail" ? 0 : Duration.toMillis(maxWait),
-    maxPause: Duration.toMillis(maxPause)
+    maxPause: Duration.toMillis(maxPause),
+    perKey: input.perKey ?? splits
   }
+}
+
+/** What a call asks for. */
+interface Want {
+  readonly key: string | undefined
+  readonly cost: number
 }
 
 /** Units of one call: waited for, then held, then used or given back. */
 class Permit {
   readonly lane: Lane
+  /** The key of the call. */
+  readonly key: string | undefined
   readonly cost: number
   readonly fiber: Fiber.Fiber<unknown, unknown>
   readonly clock: Clock.Clock
@@ -375,8 +402,15 @@ class Permit {
   private error: RateLimitRejection | undefined = undefined
   private resume: ((verdict: Effect.Effect<void, RateLimitRejection>) => void) | undefined = undefined
 
-  constructor(lane: Lane, cost: number, fiber: Fiber.Fiber<unknown, unknown>, clock: Clock.Clock, latest: number) {
+  constructor(
+    lane: Lane,
+    { cost, key }: Want,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    clock: Clock.Clock,
+    latest: number
+  ) {
     this.lane = lane
+    this.key = key
     this.cost = cost
     this.fiber = fiber
     this.clock = clock
@@ -482,17 +516,17 @@ class Lane {
   }
 
   /** Holds units, or waits for them, or says why not. */
-  enterUnsafe(cost: number, moment: Moment.Moment, fiber: Fiber.Fiber<unknown, unknown>): Permit | RateLimitRejection {
-    const wait = this.admitUnsafe(cost, moment)
-    if (wait > 0) return this.joinUnsafe(cost, wait, moment, fiber)
-    const permit = new Permit(this, cost, fiber, moment.clock, Infinity)
+  enterUnsafe(want: Want, moment: Moment.Moment, fiber: Fiber.Fiber<unknown, unknown>): Permit | RateLimitRejection {
+    const wait = this.admitUnsafe(want.cost, moment)
+    if (wait > 0) return this.joinUnsafe(want, wait, moment, fiber)
+    const permit = new Permit(this, want, fiber, moment.clock, Infinity)
     permit.grantUnsafe(this.holds.add(this.latest))
     return permit
   }
 
   /** Waits for `wait` milliseconds, if that is not too long. */
   joinUnsafe(
-    cost: number,
+    want: Want,
     wait: number,
     moment: Moment.Moment,
     fiber: Fiber.Fiber<unknown, unknown>
@@ -501,10 +535,10 @@ class Lane {
     const now = this.latest
     const deadline = moment.deadline?.at ?? Infinity
     const latest = Math.min(now + maxWait + slack, deadline - slack)
-    if (maxWait === 0 || this.waiting >= settings.maxQueue || now + wait > latest) return this.refuse(cost, wait)
-    const permit = new Permit(this, cost, fiber, moment.clock, latest)
+    if (maxWait === 0 || this.waiting >= settings.maxQueue || now + wait > latest) return this.refuse(want, wait)
+    const permit = new Permit(this, want, fiber, moment.clock, latest)
     const line = this.line ?? this.queueUp(now)
-    this.line = { at: now + wait, machine: rate.take(machine, line.machine, now + wait, cost) }
+    this.line = { at: now + wait, machine: rate.take(machine, line.machine, now + wait, want.cost) }
     permit.previous = this.last
     if (this.last === undefined) this.first = permit
     else this.last.next = permit
@@ -515,13 +549,13 @@ class Lane {
     return permit
   }
 
-  private refuse(cost: number, wait: number): RateLimitRejection {
+  private refuse({ cost, key }: Want, wait: number): RateLimitRejection {
     const { operation, scope, tuning } = this.limiter
     this.refused++
     this.limiter.refused++
     const retryAfter =
       wait === Infinity ? Duration.infinity : Duration.millis(Math.ceil(wait - tuning.machine.early / 2))
-    return reject(operation, this.key, new RateLimitExceeded({ scope, retryAfter, limit: tuning.machine.limit, cost }))
+    return reject(operation, key, new RateLimitExceeded({ scope, retryAfter, limit: tuning.machine.limit, cost }))
   }
 
   /** The wait of one more call behind all who wait. */
@@ -582,7 +616,7 @@ class Lane {
     if (this.first === undefined) return
     this.queueUp(now, (permit, wait) => {
       this.unlink(permit)
-      permit.refuseUnsafe(this.refuse(permit.cost, wait))
+      permit.refuseUnsafe(this.refuse(permit, wait))
       this.ready.push(permit)
     })
     this.attend(now)
@@ -669,6 +703,10 @@ class Lane {
     return left === 0 || millis - left >= 1_000
   }
 
+  pausedFor(now: number): number {
+    return rate.pausedFor(this.machine, this.at(now))
+  }
+
   /** Whether there was a pause. */
   resumeUnsafe(now: number): boolean {
     const at = this.at(now)
@@ -716,6 +754,10 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
   private unkeyed: Lane | undefined = undefined
   private keyed: BoundedMap<string, Lane> | undefined = undefined
   private overflow: Lane | undefined = undefined
+  /** Whether keys are apart unless the settings say. */
+  private readonly splits: boolean
+  /** When the pause of all keys is over, for those that are not known yet. */
+  private pausedUntil = -Infinity
   /** The clock of the calls. */
   private clock: Clock.Clock | undefined = undefined
   /** @internal */
@@ -732,12 +774,19 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
   waited = 0
 
   /** @internal */
-  constructor(options: Policy.Services & { readonly settings: Settings; readonly scope: RateLimitExceeded["scope"] }) {
+  constructor(
+    options: Policy.Services & {
+      readonly settings: Settings
+      readonly scope: RateLimitExceeded["scope"]
+      readonly splits: boolean
+    }
+  ) {
     this.operation = options.operation
     this.scope = options.scope
     this.events = options.events
     this.maxKeys = options.maxKeys ?? 10_000
-    this.tuning = tune(options.settings)
+    this.splits = options.splits
+    this.tuning = tune(options.settings, this.splits)
   }
 
   /** Runs an effect when it has room. */
@@ -769,7 +818,7 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
           this.started++
           return start()
         }
-        const joined = lane.joinUnsafe(cost, wait, moment, fiber)
+        const joined = lane.joinUnsafe({ key: call.key, cost }, wait, moment, fiber)
         if (!(joined instanceof Permit)) return Effect.fail(joined)
         permit = joined
         moment.enqueue()
@@ -804,7 +853,7 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
         Effect.withFiber((fiber) => {
           const moment = Moment.of(fiber)
           const units = checkUnits(cost ?? fiber.getRef(Cost), 1)
-          const permit = this.laneOf(key, moment).enterUnsafe(units, moment, fiber)
+          const permit = this.laneOf(key, moment).enterUnsafe({ key, cost: units }, moment, fiber)
           if (!(permit instanceof Permit)) return Effect.fail(permit)
           const cancel = Effect.sync(() => permit.cancelUnsafe())
           const reservation: Reservation = {
@@ -842,12 +891,14 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
 
   /** @internal */
   pauseUnsafe(key: string | undefined, millis: number, because: "response" | "operator", moment: Moment.Moment): void {
-    const isNews = this.laneOf(key, moment).pauseUnsafe(millis, moment.now)
+    const isForAll = !this.tuning.perKey || (key === undefined && because === "operator")
+    const lane = this.laneOf(key, moment)
+    const isNews = isForAll ? this.pauseAll(millis, moment.now) : lane.pauseUnsafe(millis, moment.now)
     if (!isNews || !this.events.isActive()) return
     this.events.publishUnsafe({
       _tag: "RateLimitPaused",
       operation: this.operation,
-      key,
+      key: isForAll ? undefined : key,
       at: timestamp(moment.clock),
       scope: this.scope,
       because,
@@ -855,14 +906,24 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
     })
   }
 
+  /** Whether it is news to any key. */
+  private pauseAll(millis: number, now: number): boolean {
+    this.pausedUntil = Math.max(this.pausedUntil, now + millis)
+    return Array.from(this.lanes(), (lane) => lane.pauseUnsafe(millis, now)).includes(true)
+  }
+
   /** @internal */
   resumeUnsafe(key: string | undefined, moment: Moment.Moment): void {
-    const wasPaused = this.laneOf(key, moment).resumeUnsafe(moment.now)
+    const isForAll = !this.tuning.perKey || key === undefined
+    const lane = this.laneOf(key, moment)
+    if (isForAll) this.pausedUntil = -Infinity
+    const lanes = isForAll ? this.lanes() : [lane]
+    const wasPaused = Array.from(lanes, (lane) => lane.resumeUnsafe(moment.now)).includes(true)
     if (!wasPaused || !this.events.isActive()) return
     this.events.publishUnsafe({
       _tag: "RateLimitResumed",
       operation: this.operation,
-      key,
+      key: isForAll ? undefined : key,
       at: timestamp(moment.clock),
       scope: this.scope
     })
@@ -871,12 +932,18 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
   /** Changes the settings in force. What is counted stays, and so does who waits. Throws `InvalidSettings`. */
   retuneUnsafe(settings: Settings): void {
     const before = this.tuning
-    this.tuning = tune(settings)
+    this.tuning = tune(settings, this.splits)
     if (this.clock === undefined) return
     for (const lane of this.lanes()) lane.retuneUnsafe(before, this.clock)
+    if (before.perKey === this.tuning.perKey) return
+    const now = Monotonic.now(this.clock)
+    let left = 0
+    for (const lane of this.lanes()) left = Math.max(left, lane.pausedFor(now))
+    if (left > 0) this.pauseAll(left, now)
   }
 
   isAtRest(now: number): boolean {
+    if (this.pausedUntil > now) return false
     for (const lane of this.lanes()) if (!lane.isAtRest(now)) return false
     return true
   }
@@ -909,16 +976,21 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
 
   /** The lane of a key, made if it is new. */
   private laneOf(key: string | undefined, moment: Moment.Moment): Lane {
-    if (key === undefined && this.unkeyed !== undefined) return this.unkeyed
-    const known = key === undefined ? undefined : this.keyed?.get(key)
+    if (key === undefined || !this.tuning.perKey) return (this.unkeyed ??= this.open(undefined, moment))
+    const known = this.keyed?.get(key)
     if (known !== undefined) return known
-    this.clock ??= moment.clock
-    const added = new Lane(this, key)
-    if (key === undefined) return (this.unkeyed = added)
+    const added = this.open(key, moment)
     this.keyed ??= new BoundedMap(this.maxKeys, (lane, now) => lane.isAtRest(now))
     if (this.keyed.add(key, added, moment.now)) return added
     // Full of keys that must stay: what is left over is limited together.
-    return (this.overflow ??= new Lane(this, overflowKey))
+    return (this.overflow ??= this.open(overflowKey, moment))
+  }
+
+  private open(key: string | undefined, moment: Moment.Moment): Lane {
+    this.clock ??= moment.clock
+    const lane = new Lane(this, key)
+    if (this.pausedUntil > moment.now) lane.pauseUnsafe(this.pausedUntil - moment.now, moment.now)
+    return lane
   }
 }
 
@@ -929,7 +1001,7 @@ const byNeed = (a: KeySnapshot, b: KeySnapshot): number =>
   b.refused - a.refused
 
 /**
- * The limits of one operation, one for each key.
+ * The limits of one operation: one for each key, or one for all.
  *
  * @category services
  * @since 0.1.0
@@ -944,9 +1016,9 @@ export class RateLimiter
       ) => <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RateLimitRejection, R>
       /** Takes units for what is to come. What is not settled when the scope ends comes back. */
       readonly reserve: (options?: CallOptions) => Effect.Effect<Reservation, RateLimitRejection, Scope.Scope>
-      /** Admits no call of a key for so long, 1 ms to 1 day. A pause that lasts longer stays. */
+      /** Admits no call of a key, or without one no call at all, for so long, 1 ms to 1 day. A pause that lasts longer stays. */
       readonly pause: (key: string | undefined, duration: Duration.Input) => Effect.Effect<void>
-      /** Ends the pause of a key before its time. */
+      /** Ends the pause of a key, or without one every pause, before its time. */
       readonly resume: (key: string | undefined) => Effect.Effect<void>
       /** Changes the settings. Throws `InvalidSettings`, and changes nothing then. */
       readonly retune: (settings: SettingsInput | Settings) => Effect.Effect<void>
@@ -988,7 +1060,19 @@ export const make = (options: MakeOptions): Effect.Effect<RateLimiter["Service"]
   const checked = settings(options.settings)
   Settings_.checkMaxKeys("RateLimiter", maxKeys)
   return Effect.zipWith(ResilienceEvents, Clock.Clock, (events, clock) =>
-    service(checked.startUnsafe({ operation, slot: scope, events, maxKeys, now: Monotonic.now(clock) }), rules)
+    service(
+      new Limiter({
+        operation,
+        slot: scope,
+        events,
+        maxKeys,
+        now: Monotonic.now(clock),
+        settings: checked,
+        scope,
+        splits: true
+      }),
+      rules
+    )
   )
 }
 

@@ -21,8 +21,10 @@
  *
  * **Gotchas**
  *
- * The window is forgotten in tenths: what happened counts for nine tenths of it
- * at least.
+ * - The window is forgotten in tenths: what happened counts for nine tenths of it
+ *   at least.
+ * - With a window of another length, what counts goes on counting as if it had
+ *   happened when the next call came.
  *
  * **Example** (Two retries in ten seconds, whoever asks)
  *

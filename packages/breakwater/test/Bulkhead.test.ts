@@ -269,6 +269,27 @@ describe("a bulkhead", () => {
     })
   )
 
+  it.effect("starts the first call of a tenant soon, however many calls of others wait", () =>
+    Effect.gen(function* () {
+      const bulkhead = yield* open({ maxConcurrent: 2, maxQueue: 1_000, maxWait: "1 hour" })
+      const started: Array<string> = []
+      const wait = (key: string) =>
+        Effect.sync(() => started.push(key)).pipe(
+          Effect.andThen(Effect.sleep("1 second")),
+          bulkhead.protect({ key }),
+          Effect.forkChild({ startImmediately: true })
+        )
+      for (const key of ["a", "b"]) for (let i = 0; i < 20; i++) yield* wait(key)
+      yield* wait("c")
+      yield* TestClock.adjust("21 seconds")
+      assert.lengthOf(started, 41)
+      // Two run already, and each of the others has one turn before it at most.
+      assert.isAtMost(started.indexOf("c"), 4)
+      const [ofA, ofB] = ["a", "b"].map((key) => started.slice(5, 35).filter((each) => each === key).length)
+      assert.isAtMost(Math.abs(ofA! - ofB!), 1)
+    })
+  )
+
   it.effect("has places of its own for each key when it is asked to", () =>
     Effect.gen(function* () {
       const bulkhead = yield* open({ maxConcurrent: 1, perKey: true }, 2)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { readFileSync } from "node:fs"
 import { Description, Policies, Presets, Preset, Resilience, Retry, Strategy, withResilience } from "breakwater"
@@ -28,6 +28,15 @@ const described = (settings: Partial<Description.Settings>) =>
 const circuit = (tripPolicy: Description.TripPolicy): Partial<Description.Settings> => ({
   circuitBreaker: Object.assign(Object.create(calm.settings.circuitBreaker as object), { tripPolicy })
 })
+
+const probes = (halfOpenMaxCalls: number): Partial<Description.Settings> => ({
+  circuitBreaker: Object.assign(Object.create(calm.settings.circuitBreaker as object), { halfOpenMaxCalls })
+})
+
+const slow = (
+  minimumCalls: number,
+  window?: { readonly duration: Duration.Duration } | { readonly size: number }
+): Description.TripPolicy => ({ _tag: "SlowCalls", threshold: Duration.seconds(2), rate: 0.5, minimumCalls, window })
 
 const bulkhead = { maxConcurrent: 8, maxQueue: 100, maxWait: Duration.seconds(2) }
 const limit = {
@@ -95,6 +104,39 @@ describe("the description of a strategy", () => {
     assert.strictEqual(seconds(described({ retry, timeout }).worstCase.latencyWithRetryAfter), 3_600)
   })
 
+  const circuitNumbers = (overrides: Omit<Strategy.Overrides, "extends">) =>
+    Description.describe(Strategy.make("shown", { extends: calm, ...overrides })).order.find(
+      ({ policy }) => policy === "circuit_breaker"
+    )!.numbers
+
+  it("tells how long a probe and a ramp take, and how long an opening lasts at most if it is asked to last", () => {
+    assert.strictEqual(
+      circuitNumbers({
+        circuitBreaker: { probeTimeout: "20 seconds", rampUp: "1 minute", maxRetryAfter: "5 minutes" }
+      }),
+      "opens after 5 failures in a row, for 30s, up to 5m if asked to, 1 probe within 20s, all calls again 1m after it closes"
+    )
+    assert.strictEqual(
+      circuitNumbers({ circuitBreaker: { halfOpenMaxCalls: 3, successThreshold: 2, probeTimeout: "20 seconds" } }),
+      "opens after 5 failures in a row, for 30s, 2 of 3 probes have to succeed within 20s"
+    )
+  })
+
+  it("shows the first steps of open times that grow, and where they lead", () => {
+    const shown = (openSchedule: Schedule.Schedule<unknown, number>) =>
+      circuitNumbers({ openSchedule }).match(/row, for (.*), 1 probe/)?.[1]
+    assert.strictEqual(shown(Schedule.exponential("1 second")), "1s, 2s, 4s, 8s … 1d")
+    assert.strictEqual(shown(Schedule.exponential("1 second").pipe(Schedule.upTo({ times: 3 }))), "1s, 2s, 4s")
+    assert.strictEqual(shown(Schedule.spaced("7 seconds")), "7s")
+  })
+
+  it("tells whose limit it is where that is said", () => {
+    const { order } = described({ admission: { ...limit, perKey: true }, quota: { ...limit, perKey: false } })
+    const numbers = order.map((part) => part.numbers)
+    assert.include(numbers, "60 in 1m, each key by itself, waits up to 3s")
+    assert.include(numbers, "60 in 1m, all keys together, waits up to 3s")
+  })
+
   it("shows every kind of trip policy", () => {
     const shown = (policy: Description.TripPolicy) =>
       described(circuit(policy)).order.find(({ policy }) => policy === "circuit_breaker")!.numbers
@@ -144,7 +186,7 @@ describe("what is doubtful", () => {
       ["warning unreachable_attempts retry.maxAttempts"]
     ],
     [
-      { retry: { maxAttempts: 8, base: "1 milli", minDelay: 0 }, circuitBreaker: { failureThreshold: 8 } },
+      { retry: { maxAttempts: 8, base: "1 milli", minDelay: 0 }, circuitBreaker: { failureThreshold: 9 } },
       ["warning many_retries retry.maxAttempts", "info slow_attempts timeout.attempt"]
     ],
     [{ retry: { minDelay: "5 seconds" } }, ["warning min_exceeds_max retry.minDelay"]],
@@ -154,7 +196,8 @@ describe("what is doubtful", () => {
     [{ timeout: false, retry: false }, ["warning no_timeout timeout"]],
     [{ circuitBreaker: false }, ["warning retry_without_circuit_breaker circuitBreaker"]],
     [{ circuitBreaker: false, retry: { maxAttempts: 1 } }, []],
-    [{ circuitBreaker: { failureThreshold: 3 } }, []],
+    [{ circuitBreaker: { failureThreshold: 4 } }, []],
+    [{ circuitBreaker: { failureThreshold: 3 } }, ["warning retry_gt_threshold circuitBreaker.failureThreshold"]],
     [
       { circuitBreaker: { failureThreshold: 2 } },
       [
@@ -193,6 +236,71 @@ describe("what is doubtful", () => {
     ],
     ["a limit that never waits", { quota: { ...limit, onExceeded: "fail", maxWait: Duration.hours(1) } }, []],
     ["retries under a budget", { circuitBreaker: false, retryBudget: { ratio: 0.2 } }, []],
+    [
+      "a budget without retries",
+      { retry: false, retryBudget: { ratio: 0.2 } },
+      ["warning budget_without_retries retryBudget"]
+    ],
+    [
+      "a budget for one attempt",
+      { retry: Retry.settings({ maxAttempts: 1 }), retryBudget: { ratio: 0.2 } },
+      ["warning budget_without_retries retryBudget"]
+    ],
+    [
+      "more probes than places",
+      { ...probes(10), bulkhead: { maxConcurrent: 2, maxQueue: 0, maxWait: Duration.zero } },
+      ["warning probes_exceed_places circuitBreaker.halfOpenMaxCalls"]
+    ],
+    [
+      "as many probes as places",
+      { ...probes(2), bulkhead: { maxConcurrent: 2, maxQueue: 0, maxWait: Duration.zero } },
+      []
+    ],
+    [
+      "slow calls that a quota keeps too few",
+      { ...circuit(slow(41, { duration: Duration.seconds(30) })), quota: { ...limit, burst: 10 } },
+      ["warning minimum_calls_unreachable circuitBreaker.tripPolicy"]
+    ],
+    [
+      "slow calls that a quota lets be enough",
+      { ...circuit(slow(40, { duration: Duration.seconds(30) })), quota: { ...limit, burst: 10 } },
+      []
+    ],
+    ["slow calls in a window of calls", { ...circuit(slow(41, { size: 100 })), quota: { ...limit, burst: 10 } }, []],
+    [
+      "slow calls that are enough within a minute, unless they say",
+      { ...circuit(slow(121)), quota: limit },
+      ["warning minimum_calls_unreachable circuitBreaker.tripPolicy"]
+    ],
+    [
+      "failures that a quota keeps too few",
+      {
+        ...circuit({ _tag: "FailuresIn", count: 1_000, duration: Duration.minutes(1) }),
+        quota: { ...limit, limit: 10 }
+      },
+      ["warning minimum_calls_unreachable circuitBreaker.tripPolicy"]
+    ],
+    [
+      "failures that a quota lets be enough",
+      { ...circuit({ _tag: "FailuresIn", count: 20, duration: Duration.minutes(1) }), quota: { ...limit, limit: 10 } },
+      []
+    ],
+    [
+      "a window that an admission limit cannot fill",
+      {
+        ...circuit({ _tag: "TimeWindow", duration: Duration.minutes(1), rate: 0.5, minimumCalls: 61 }),
+        admission: { ...limit, limit: 10 }
+      },
+      ["warning minimum_calls_unreachable circuitBreaker.tripPolicy"]
+    ],
+    [
+      "a window that an admission limit can just fill with retries",
+      {
+        ...circuit({ _tag: "TimeWindow", duration: Duration.minutes(1), rate: 0.5, minimumCalls: 60 }),
+        admission: { ...limit, limit: 10 }
+      },
+      []
+    ],
     [
       "a window of few calls",
       circuit({ _tag: "CountWindow", size: 3, rate: 0.5 }),
@@ -241,6 +349,28 @@ describe("what is doubtful", () => {
     const settings = withSettings(calm, { circuitBreaker })
     assert.strictEqual(Description.lint(settings).length, 1)
     assert.deepStrictEqual(Description.lint(settings, { hasOpenSchedule: true }), [])
+  })
+
+  it("says what keeps a circuit from opening, and what to write instead", () => {
+    const [finding] = described({
+      ...circuit({ _tag: "FailuresIn", count: 1_000, duration: Duration.minutes(1) }),
+      admission: { ...limit, limit: 10 },
+      quota: { ...limit, limit: 60 }
+    }).findings
+    assert.strictEqual(
+      finding?.message,
+      "The admission limit lets 60 attempts pass in the window of 1m, and count is 1000: the circuit cannot open"
+    )
+    assert.strictEqual(finding?.suggestion, "Set count to 60 or less, or make the window longer")
+    const [places] = described({ ...probes(10), bulkhead: { ...bulkhead, maxConcurrent: 2 } }).findings
+    assert.strictEqual(
+      places?.message,
+      "circuitBreaker.halfOpenMaxCalls is 10 and bulkhead.maxConcurrent is 2: of as many probes at once 8 wait in the queue while their time runs"
+    )
+    assert.strictEqual(
+      places?.suggestion,
+      "Set circuitBreaker.halfOpenMaxCalls to 2 or less, or bulkhead.maxConcurrent to 10 or more"
+    )
   })
 
   it("says what stands there, in the units in which it is written, and what to write instead", () => {

@@ -129,6 +129,44 @@ describe("RateLimiter", () => {
     })
   )
 
+  it.effect("limits all keys together when it is asked to, and names the key that it refuses", () =>
+    Effect.gen(function* () {
+      const limiter = yield* make({ limit: 3, perKey: false })
+      for (const key of ["a", "b", undefined]) yield* call(limiter, { key })
+      const error = yield* Effect.flip(call(limiter, { key: "c" }))
+      assert.strictEqual(error.key, "c")
+      assert.deepStrictEqual(
+        (yield* limiter.snapshot).keys.map(({ available, key, refused }) => ({ available, key, refused })),
+        [{ available: 0, key: undefined, refused: 1 }]
+      )
+    })
+  )
+
+  it.effect("as the quota of a strategy limits all keys together, and each by itself when it is asked to", () =>
+    Effect.gen(function* () {
+      const events = yield* ResilienceEvent.ResilienceEvents
+      const passing = (input: RateLimiter.SettingsInput, slot: Policy.Slot) =>
+        Effect.gen(function* () {
+          const running = RateLimiter.settings(input).startUnsafe({
+            operation: "target",
+            slot,
+            events,
+            now: yield* now
+          })
+          const through = (key: string) =>
+            Effect.withFiber((fiber) => running.run(Effect.void, { key }, Moment.of(fiber)))
+          const exits = yield* Effect.forEach(["a", "b", "c"], (key) =>
+            Effect.all(Array.from({ length: 6 }, () => Effect.exit(through(key))))
+          )
+          return exits.flat().filter(Exit.isSuccess).length
+        })
+      assert.strictEqual(yield* passing({ limit: 5 }, "quota"), 5)
+      assert.strictEqual(yield* passing({ limit: 5, perKey: true }, "quota"), 15)
+      assert.strictEqual(yield* passing({ limit: 5 }, "admission"), 15)
+      assert.strictEqual(yield* passing({ limit: 5, perKey: false }, "admission"), 5)
+    })
+  )
+
   it.effect("limits each key by itself", () =>
     Effect.gen(function* () {
       const limiter = yield* make({ limit: 1, window: "1 second" })
@@ -476,6 +514,55 @@ describe("a pause", () => {
     })
   )
 
+  it.effect("after a Retry-After to one key holds for every key that shares the limit", () =>
+    Effect.gen(function* () {
+      const limiter = yield* make({ limit: 10, perKey: false })
+      yield* call(limiter, { key: "other" })
+      yield* Effect.flip(tooMany("5 seconds").pipe(limiter.protect({ key: "tenant" })))
+      assert.strictEqual(yield* refusal(limiter, { key: "other" }), 5_000)
+      assert.strictEqual(yield* refusal(limiter), 5_000)
+      yield* limiter.resume("another")
+      yield* call(limiter, { key: "other" })
+    })
+  )
+
+  it.effect("without a key holds for every key, also for one that is new, until it is ended without a key", () =>
+    Effect.gen(function* () {
+      const limiter = yield* make({ limit: 10 })
+      yield* call(limiter, { key: "known" })
+      yield* limiter.pause(undefined, "5 seconds")
+      yield* TestClock.adjust("1 second")
+      for (const key of ["known", "new", undefined]) assert.strictEqual(yield* refusal(limiter, { key }), 4_000)
+      yield* limiter.resume("new")
+      yield* call(limiter, { key: "new" })
+      assert.strictEqual(yield* refusal(limiter, { key: "known" }), 4_000)
+      yield* limiter.resume(undefined)
+      for (const key of ["known", "newer", undefined]) yield* call(limiter, { key })
+    })
+  )
+
+  it.effect("is over by itself for keys that come after it", () =>
+    Effect.gen(function* () {
+      const limiter = yield* make({ limit: 10 })
+      yield* limiter.pause(undefined, "5 seconds")
+      yield* TestClock.adjust("5 seconds")
+      const calls = Array.from({ length: 10 }, () => call(limiter, { key: "new" }))
+      yield* Effect.all(calls)
+    })
+  )
+
+  it.effect("goes on for every key when keys are put together, or apart", () =>
+    Effect.gen(function* () {
+      const limiter = yield* make({ limit: 10 })
+      yield* limiter.pause("a", "5 seconds")
+      yield* call(limiter, { key: "b" })
+      yield* limiter.retune({ limit: 10, perKey: false })
+      assert.strictEqual(yield* refusal(limiter, { key: "b" }), 5_000)
+      yield* limiter.retune({ limit: 10 })
+      assert.strictEqual(yield* refusal(limiter, { key: "c" }), 5_000)
+    })
+  )
+
   it.effect("is told once, and again when it grows", () =>
     Effect.gen(function* () {
       const sink = yield* ResilienceEvent.ResilienceEvents
@@ -524,7 +611,6 @@ describe("a pause", () => {
           { _tag: "RateLimitResumed", operation: "target", key: undefined, scope: "admission" }
         ]
       )
-      assert.deepStrictEqual((yield* keyed(limiter, "tenant")).pausedFor, Duration.seconds(7))
     }).pipe(Effect.provide(ResilienceEvent.layer))
   )
 

@@ -180,6 +180,8 @@ describe("a retry with a budget", () => {
       assert.isDefined(account.reserve(0))
       budgets.retuneUnsafe(RetryBudget.settings({ minPerSecond: 0.3 }))
       assert.deepInclude(budgets.snapshotsUnsafe(clock)[0], { used: 1, max: 3 })
+      budgets.retuneUnsafe(RetryBudget.settings({ minPerSecond: 0.3, window: "20 seconds" }))
+      assert.deepInclude(budgets.snapshotsUnsafe(clock)[0], { used: 1, max: 6 })
       budgets.retuneUnsafe(RetryBudget.settings({ form: "in_flight" }))
       assert.deepStrictEqual(budgets.snapshotsUnsafe(clock), [])
       assert.isTrue(budgets.of("model").countsRunning)

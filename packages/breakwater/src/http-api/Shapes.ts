@@ -216,7 +216,9 @@ export const RateLimitSettings = snakeCase("RateLimitSettings", {
   maxWait: Seconds,
   maxQueue: Schema.Int,
   /** Longest pause that a failed call may cause. */
-  maxPause: Seconds
+  maxPause: Seconds,
+  /** Whether each key has a limit of its own; `false`: all keys share one. */
+  perKey: Schema.Boolean
 })
 
 /**
@@ -313,7 +315,7 @@ export const RateLimitState = snakeCase("RateLimitState", {
   /** 100 at most: paused, then most waiting, then least available. */
   keys: Schema.Array(
     snakeCase("RateLimitKey", {
-      /** `null`: the calls without a key. `(overflow)`: those of the keys beyond the bound. */
+      /** `null`: the calls without a key, and all calls if keys share the limit. `(overflow)`: those of the keys beyond the bound. */
       key: Schema.NullOr(Schema.String),
       available: Schema.Finite,
       /** Units that could pass at best. */

@@ -8,7 +8,9 @@
  *
  * The window is cut into slices, and a slice is forgotten as a whole: what
  * happened counts for nine tenths of the window at least, and for all of it at
- * most. A repetition that did not happen is taken back from its own slice.
+ * most. A repetition that did not happen is taken back from its own slice. When
+ * the window changes, all that counts goes over into one slice of the new one:
+ * it counts as if it had happened at that moment.
  */
 
 /** @internal */
@@ -43,10 +45,13 @@ export class Account {
   /** The slices of the window; `newest` counts slices since the clock's origin. */
   private windowMillis = 0
   private newest = -Infinity
-  private callsAt: Array<number> = []
-  private repeatsAt: Array<number> = []
+  private readonly callsAt: Array<number> = []
+  private readonly repeatsAt: Array<number> = []
   private callsWithin = 0
   private repeatsWithin = 0
+  /** When the window changed, and since when what had happened counted then: it counts at that time. */
+  private changedAt = -Infinity
+  private keptSince = -Infinity
 
   /** A call begins. */
   began(settings: Settings, now: number): void {
@@ -112,32 +117,29 @@ export class Account {
   /** Counts at a time that may lie back; what is out of the window by now changes nothing. */
   private count(settings: Settings, at: number, where: Array<number>, change: 1 | -1): void {
     if (change > 0) this.advance(settings, at)
-    else if (settings.windowMillis !== this.windowMillis) return
-    const slice = Math.floor((at * slices) / settings.windowMillis)
+    const slice = this.sliceOf(at)
     if (slice > this.newest || slice <= this.newest - slices) return
     const index = mod(slice)
-    // Counted before the window was changed, and so forgotten.
+    // Nothing below zero, whatever is settled twice.
     if (where[index]! + change < 0) return
     where[index] = where[index]! + change
     if (where === this.callsAt) this.callsWithin += change
     else this.repeatsWithin += change
   }
 
+  /** The slice in which something counts that happened at a time. */
+  private sliceOf(at: number): number {
+    if (at < this.keptSince || this.windowMillis === 0) return -Infinity
+    return Math.floor((Math.max(at, this.changedAt) * slices) / this.windowMillis)
+  }
+
   /** Forgets the slices that have left the window. */
-  private advance({ windowMillis }: Settings, now: number): void {
+  private advance({ windowMillis }: Pick<Settings, "windowMillis">, now: number): void {
+    if (windowMillis !== this.windowMillis) return this.change(windowMillis, now)
     const slice = Math.floor((now * slices) / windowMillis)
-    if (windowMillis === this.windowMillis && slice <= this.newest) return
-    if (windowMillis !== this.windowMillis || slice >= this.newest + slices) {
-      this.windowMillis = windowMillis
-      this.callsAt.length = 0
-      this.repeatsAt.length = 0
-      for (let index = 0; index < slices; index++) {
-        this.callsAt.push(0)
-        this.repeatsAt.push(0)
-      }
-      this.callsWithin = 0
-      this.repeatsWithin = 0
-    } else {
+    if (slice <= this.newest) return
+    if (slice >= this.newest + slices) this.forget()
+    else {
       for (let gone = this.newest + 1; gone <= slice; gone++) {
         const index = mod(gone)
         this.callsWithin -= this.callsAt[index]!
@@ -147,6 +149,30 @@ export class Account {
       }
     }
     this.newest = slice
+  }
+
+  private forget(): void {
+    for (let index = 0; index < slices; index++) this.callsAt[index] = this.repeatsAt[index] = 0
+    this.callsWithin = 0
+    this.repeatsWithin = 0
+  }
+
+  /** Goes on with a window of another length. */
+  private change(windowMillis: number, now: number): void {
+    if (this.windowMillis > 0) {
+      this.advance({ windowMillis: this.windowMillis }, now)
+      const oldest = this.newest - slices + 1
+      // What had been kept before may have left the window since.
+      if (this.sliceOf(this.changedAt) < oldest) this.keptSince = (oldest * this.windowMillis) / slices
+      this.changedAt = now
+    }
+    const { callsWithin, repeatsWithin } = this
+    this.forget()
+    this.windowMillis = windowMillis
+    this.newest = Math.floor((now * slices) / windowMillis)
+    const index = mod(this.newest)
+    this.callsAt[index] = this.callsWithin = callsWithin
+    this.repeatsAt[index] = this.repeatsWithin = repeatsWithin
   }
 }
 

@@ -114,7 +114,7 @@ const fill = (settings: Settings, self: Machine): ReadonlyArray<Grant> => {
   if (queue === undefined) return none
   let grants: Array<Grant> | undefined
   for (let waiter = queue.next; waiter !== undefined && self.active < settings.limit; waiter = queue.next) {
-    const place = queue.remove(waiter)
+    const place = queue.take(waiter)
     self.active++
     place.running++
     queue.changed(place)

@@ -3,11 +3,18 @@
  *
  *   the highest priority
  *     ─> of those, the tenant of whom the fewest run
- *       ─> of equals, who came first; with `lifo`, who came last
+ *       ─> of those, the tenant whose last turn is longest ago
+ *         ─> of one tenant, who came first; with `lifo`, who came last
  *
  * One group for each tenant and priority, and two heaps of groups: `best` says
  * whose turn is next, `worst` who gives way in a full queue. All steps are
  * logarithmic in the number of groups.
+ *
+ * Turns go round: a group that begins to wait stands behind all others of its
+ * rank, and so does one that has had its turn and waits on. So no tenant has
+ * two turns before another of its rank has one, and newcomers, however many,
+ * hold up nobody. With `lifo` those who had no turn yet go first, the newest of
+ * them before the others. A group is forgotten when nobody waits in it.
  */
 import { Heap } from "./heap.ts"
 
@@ -29,6 +36,10 @@ interface Group {
   first: Waiter | undefined
   last: Waiter | undefined
   size: number
+  /** When it began to wait, or had its last turn since, as a count of both. */
+  since: number
+  /** When it had its last turn; 0: none since it began to wait. */
+  lastTurn: number
   bestAt: number
   worstAt: number
 }
@@ -58,11 +69,12 @@ export class FairQueue {
   private order: Order
   private waiting = 0
   private arrivals = 0
+  private turns = 0
   private readonly best = new Heap<Group>(
     (a, b) =>
       b.priority - a.priority ||
       a.tenant.running - b.tenant.running ||
-      (this.order === "fifo" ? a.first!.arrival - b.first!.arrival : b.last!.arrival - a.last!.arrival),
+      (this.order === "fifo" ? a.since - b.since : a.lastTurn - b.lastTurn || b.last!.arrival - a.last!.arrival),
     (group) => group.bestAt,
     (group, at) => (group.bestAt = at)
   )
@@ -96,6 +108,8 @@ export class FairQueue {
       first: undefined,
       last: undefined,
       size: 0,
+      since: ++this.turns,
+      lastTurn: 0,
       bestAt: -1,
       worstAt: -1
     }
@@ -110,6 +124,13 @@ export class FairQueue {
       this.best.add(group)
       this.worst.add(group)
     } else this.moved(group)
+  }
+
+  /** Takes out whose turn it is. Returns the tenant. */
+  take(waiter: Waiter): Tenant {
+    const group = waiter.group!
+    group.since = group.lastTurn = ++this.turns
+    return this.remove(waiter)
   }
 
   /** Takes one out who waits. Returns the tenant. */

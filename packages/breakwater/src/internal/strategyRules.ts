@@ -13,8 +13,14 @@ export type Trip =
   | { readonly _tag: "Consecutive"; readonly failures: number }
   | { readonly _tag: "CountWindow"; readonly minimumCalls: number }
   | { readonly _tag: "TimeWindow"; readonly minimumCalls: number; readonly duration: number }
-  | { readonly _tag: "FailuresIn"; readonly count: number }
-  | { readonly _tag: "SlowCalls"; readonly threshold: number }
+  | { readonly _tag: "FailuresIn"; readonly count: number; readonly duration: number }
+  | {
+      readonly _tag: "SlowCalls"
+      readonly threshold: number
+      readonly minimumCalls: number
+      /** `undefined`: of calls, however long they take to come. */
+      readonly duration: number | undefined
+    }
 
 /** `false`: the policy is left out. @internal */
 export interface Numbers {
@@ -26,14 +32,18 @@ export interface Numbers {
   readonly hasTimeout?: boolean | undefined
   readonly hasCircuit?: boolean | undefined
   readonly hasRetryBudget?: boolean | undefined
+  readonly hasRetries?: boolean | undefined
   readonly trips?: ReadonlyArray<Trip> | undefined
   readonly openDuration?: number | undefined
   readonly probeTimeout?: number | undefined
+  /** Probes at once. */
   readonly probes?: number | undefined
+  /** Places of a bulkhead, and whether one may wait for them. */
+  readonly places?: { readonly limit: number; readonly hasQueue: boolean } | undefined
   /** Longest waits, by the field that states them. */
   readonly waits?: ReadonlyArray<readonly [field: Field, wait: number]> | undefined
-  /** Calls that a quota lets pass within a time. */
-  readonly allowed?: ((duration: number) => number) | undefined
+  /** Attempts that limits let pass within a time, by the name of each limit. */
+  readonly allowed?: ReadonlyArray<readonly [limit: string, within: (duration: number) => number]> | undefined
 }
 
 /** @internal */
@@ -48,12 +58,15 @@ export type Field =
   | "timeout.total"
   | "circuitBreaker"
   | "circuitBreaker.failureThreshold"
+  | "circuitBreaker.halfOpenMaxCalls"
   | "circuitBreaker.openDuration"
   | "circuitBreaker.probeTimeout"
   | "circuitBreaker.tripPolicy"
+  | "bulkhead.maxConcurrent"
   | "bulkhead.maxWait"
   | "admission.maxWait"
   | "quota.maxWait"
+  | "retryBudget"
 
 /** How the reader writes fields and times. @internal */
 export interface Words {
@@ -229,7 +242,7 @@ const oneCallOpens: Rule = ({ attempts, trips = [] }, { fit, minimumCalls, name 
       case "Consecutive": {
         const field = "circuitBreaker.failureThreshold"
         const calm = attempts + 2
-        return attempts <= trip.failures
+        return attempts < trip.failures
           ? nothing
           : says(
               field,
@@ -257,7 +270,7 @@ const oneCallOpens: Rule = ({ attempts, trips = [] }, { fit, minimumCalls, name 
     }
   })
 
-const unreachableTrips: Rule = ({ allowed, attempt, trips = [] }, { minimumCalls, name, time }) =>
+const unreachableTrips: Rule = ({ allowed = [], attempt, trips = [] }, { minimumCalls, name, time }) =>
   trips.flatMap((trip) => {
     if (trip._tag === "SlowCalls" && attempt !== undefined && trip.threshold > attempt) {
       return found(
@@ -268,18 +281,53 @@ const unreachableTrips: Rule = ({ allowed, attempt, trips = [] }, { minimumCalls
         `Set the threshold below ${name("timeout.attempt")}`
       )
     }
-    if (trip._tag !== "TimeWindow" || allowed === undefined) return nothing
-    const most = Math.floor(allowed(trip.duration))
-    return most >= trip.minimumCalls
-      ? nothing
-      : found(
-          "warning",
-          "minimum_calls_unreachable",
-          "circuitBreaker.tripPolicy",
-          `The quota lets ${most} attempts pass in the window of ${time(trip.duration)}, and ${minimumCalls} is ${trip.minimumCalls}: the circuit cannot open`,
-          `Set ${minimumCalls} to ${Math.max(1, most)} or less, or make the window longer`
-        )
+    const needed = neededOf(trip)
+    if (needed === undefined) return nothing
+    const { calls, duration } = needed
+    const [least] = allowed
+      .map(([limit, within]) => [Math.floor(within(duration)), limit] as const)
+      .toSorted(([a], [b]) => a - b)
+    if (least === undefined || least[0] >= calls) return nothing
+    const [most, limit] = least
+    const counted = trip._tag === "FailuresIn" ? "count" : minimumCalls
+    return found(
+      "warning",
+      "minimum_calls_unreachable",
+      "circuitBreaker.tripPolicy",
+      `The ${limit} lets ${most} attempts pass in the window of ${time(duration)}, and ${counted} is ${calls}: the circuit cannot open`,
+      `Set ${counted} to ${Math.max(1, most)} or less, or make the window longer`
+    )
   })
+
+/** Calls that have to come within a time before a circuit opens. */
+const neededOf = (trip: Trip): { readonly calls: number; readonly duration: number } | undefined => {
+  if (trip._tag === "FailuresIn") return { calls: trip.count, duration: trip.duration }
+  if (trip._tag !== "TimeWindow" && trip._tag !== "SlowCalls") return undefined
+  return trip.duration === undefined ? undefined : { calls: trip.minimumCalls, duration: trip.duration }
+}
+
+const probesOverPlaces: Rule = ({ places, probes }, { name }) => {
+  if (probes === undefined || places === undefined || probes <= places.limit) return nothing
+  const [field, limit] = ["circuitBreaker.halfOpenMaxCalls", "bulkhead.maxConcurrent"] as const
+  return found(
+    "warning",
+    "probes_exceed_places",
+    field,
+    `${name(field)} is ${probes} and ${name(limit)} is ${places.limit}: of as many probes at once ${probes - places.limit} ${places.hasQueue ? "wait in the queue while their time runs" : "are refused"}`,
+    `Set ${name(field)} to ${places.limit} or less, or ${name(limit)} to ${probes} or more`
+  )
+}
+
+const idleBudget: Rule = ({ hasRetries, hasRetryBudget }, { name }) =>
+  hasRetryBudget !== true || hasRetries !== false
+    ? nothing
+    : found(
+        "warning",
+        "budget_without_retries",
+        "retryBudget",
+        `There are no retries that the ${name("retryBudget")} could limit`,
+        `Leave ${name("retryBudget")} out, or set ${name("retry.maxAttempts")} to 2 or more`
+      )
 
 const shortOpen: Rule = ({ attempt, openDuration }, { name, time }) =>
   attempt === undefined || openDuration === undefined || openDuration >= attempt
@@ -321,8 +369,8 @@ const longWaits: Rule = ({ total, waits = [] }, { name, time }) =>
             )
       )
 
-/** Every rule by the name of what it finds. @internal */
-export const rules = {
+/** Every rule by the name of what it finds. */
+const rules = {
   attemptExceedsTotal,
   lowThreshold,
   manyRetries,
@@ -335,7 +383,9 @@ export const rules = {
   unreachableTrips,
   shortOpen,
   shortProbe,
-  longWaits
+  probesOverPlaces,
+  longWaits,
+  idleBudget
 } as const satisfies Record<string, Rule>
 
 /** @internal */

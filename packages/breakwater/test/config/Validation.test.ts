@@ -114,6 +114,31 @@ describe("validate", () => {
     [{ retry_budget_ratio: 0.2, retry_attempts: 1 }, ["warning budget_without_retries retry_budget_ratio"]],
     [{ retry_budget_min_per_second: 0 }, ["warning policy_not_put_on retry_budget_min_per_second"]],
     [{ circuit_breaker_failure_rate: 0.5, retry_attempts: 5 }, []],
+    [{ retry_attempts: 5, circuit_breaker_threshold: 4 }, ["warning retry_gt_threshold circuit_breaker_threshold"]],
+    [{ retry_attempts: 5, circuit_breaker_threshold: 5 }, ["info retry_gt_threshold circuit_breaker_threshold"]],
+    [{ retry_attempts: 5, circuit_breaker_threshold: 6 }, []],
+    [{ half_open_max_calls: 10, bulkhead_max_concurrent: 2 }, ["warning probes_exceed_places half_open_max_calls"]],
+    [{ half_open_max_calls: 2, bulkhead_max_concurrent: 2 }, []],
+    [
+      {
+        circuit_breaker_failure_rate: 0.5,
+        circuit_breaker_minimum_calls: 41,
+        admission_limit: 10,
+        admission_window: 60,
+        retry_attempts: 2
+      },
+      ["warning minimum_calls_unreachable circuit_breaker_minimum_calls"]
+    ],
+    [
+      {
+        circuit_breaker_failure_rate: 0.5,
+        circuit_breaker_minimum_calls: 40,
+        admission_limit: 10,
+        admission_window: 60,
+        retry_attempts: 2
+      },
+      []
+    ],
     [
       { circuit_breaker_failure_rate: 0.5, circuit_breaker_threshold: 2 },
       ["warning threshold_without_effect circuit_breaker_threshold"]
@@ -698,7 +723,8 @@ describe("validatePreset", () => {
     [{ environment_contexts: ["staging", "staging"] }, ["error duplicate_item environment_contexts"]],
     [{ environment_contexts: "production" }, ["error invalid_type environment_contexts"]],
     [{ retry_attempts: 6 }, ["warning retry_gt_threshold circuit_breaker_threshold"]],
-    [{ retry_attempts: 5 }, []],
+    [{ retry_attempts: 5 }, ["info retry_gt_threshold circuit_breaker_threshold"]],
+    [{ retry_attempts: 4 }, []],
     [{ default_strategy: "aggressive" }, ["warning aggressive_in_prod default_strategy"]],
     [{ default_strategy: "aggressive", environment_contexts: ["staging"] }, []],
     [

@@ -15,17 +15,19 @@ import * as RetryBudget from "../../src/RetryBudget.ts"
 import * as Strategy from "../../src/Strategy.ts"
 import { app, decodes, secrets } from "./operating.ts"
 
+const shared = { limit: 10, window: "1 minute", onExceeded: "wait", maxWait: "1 hour" } as const
+
 const Limited = Strategy.make("limited", {
   retry: { maxAttempts: 2, base: "1 second", minDelay: 0, jitter: "none" },
   circuitBreaker: false,
   timeout: false,
   admission: RateLimiter.settings({ algorithm: "fixed-window", limit: 50, window: "1 minute" }),
   bulkhead: Bulkhead.settings({ maxConcurrent: 2, maxQueue: 3, maxWait: "10 seconds", perKey: true }),
-  quota: RateLimiter.settings({ limit: 10, window: "1 minute", onExceeded: "wait", maxWait: "1 hour" }),
+  quota: RateLimiter.settings({ ...shared, perKey: true }),
   retryBudget: RetryBudget.settings({ dependency: "the model" })
 })
 
-const Half = Strategy.make("half", { extends: Limited, admission: false })
+const Half = Strategy.make("half", { extends: Limited, admission: false, quota: RateLimiter.settings(shared) })
 
 const live = Resilience.layer(Preset.production, {
   operations: ["summarize_text", { name: "half", strategy: Half }, { name: "analyze_sentiment", strategy: Limited }]
@@ -67,7 +69,8 @@ describe("the details of an operation", () => {
         on_exceeded: "fail",
         max_wait: 5,
         max_queue: 1000,
-        max_pause: 3600
+        max_pause: 3600,
+        per_key: true
       })
       assert.deepInclude(settings.quota, { algorithm: "gcra", limit: 10, burst: 10, on_exceeded: "wait" })
       assert.deepStrictEqual(settings.retry_budget, {
@@ -170,7 +173,11 @@ describe("the details of an operation", () => {
       assert.deepInclude(configuration.bulkhead_config, { max_concurrent: 2 })
       assert.deepInclude(configuration.quota_config, { limit: 10, window: 60 })
       assert.deepInclude(configuration.retry_budget_config, { ratio: 0.2 })
-      assert.isNull((yield* get("/strategies/half")).configuration.admission_config)
+      assert.isTrue(configuration.quota_config.per_key)
+      const half = (yield* get("/strategies/half")).configuration
+      assert.isNull(half.admission_config)
+      // What a quota does unless it is told.
+      assert.isFalse(half.quota_config.per_key)
     }).pipe(Effect.provide(live))
   )
 })
@@ -207,13 +214,15 @@ describe("a pause of a rate limit", () => {
     }).pipe(Effect.provide(live))
   )
 
-  it.effect("without a key is one of the calls without a key, and a longer one stays", () =>
+  it.effect("without a key is one of every call, and a longer one stays", () =>
     Effect.gen(function* () {
       const { post: send } = yield* app()
       yield* send(at("pause"), pause)
       const body = yield* send(at("pause"), { ...pause, pause_seconds: 10 })
       assert.strictEqual(body.rate_limits[0].paused_for_seconds, 60)
       assert.strictEqual(yield* outcome(), "RateLimitExceeded")
+      assert.strictEqual(yield* outcome("a"), "RateLimitExceeded")
+      yield* send(at("resume"), { scope: "admission" })
       assert.strictEqual(yield* outcome("a"), "admitted")
     }).pipe(Effect.provide(live))
   )

@@ -77,16 +77,49 @@ describe("a budget by window", () => {
     assert.strictEqual(account.counters().calls, 5)
   })
 
-  it("begins anew when the window changes, whatever is settled later", () => {
+  it("keeps what counts when the window changes, as if it had happened then", () => {
+    const account = new Account()
+    for (let call = 0; call < 20; call++) account.began(byWindow, 0)
+    for (let call = 0; call < 10; call++) account.began(byWindow, 9_000)
+    assert.strictEqual(granted(account, byWindow, 9_500, 5), 5)
+    const narrower = { ...byWindow, windowMillis: 1_000 }
+    assert.strictEqual(account.tokens(narrower, 9_800), 1)
+    assert.deepStrictEqual([account.used(narrower), account.max(narrower)], [5, 6])
+    assert.strictEqual(account.tokens(narrower, 10_700), 1)
+    assert.isTrue(account.isAtRest(narrower, 10_800))
+  })
+
+  it("leaves behind what was out of the window when it changed", () => {
     const account = new Account()
     for (let call = 0; call < 10; call++) account.began(byWindow, 0)
-    assert.isTrue(account.reserve(byWindow, 0))
-    const wider = { ...byWindow, windowMillis: 60_000 }
+    for (let call = 0; call < 5; call++) account.began(byWindow, 5_000)
+    assert.strictEqual(account.tokens({ ...byWindow, windowMillis: 60_000 }, 12_000), 1)
+  })
+
+  it("takes back what was counted before the window changed, once and only if it was kept", () => {
+    const settings = { ...byWindow, floor: 10 }
+    const wider = { ...settings, windowMillis: 60_000 }
+    const account = new Account()
+    for (const at of [0, 9_000, 9_500]) assert.isTrue(account.reserve(settings, at))
+    // Not looked at since the change: it counts where it was.
+    account.settle(wider, 9_500, false)
+    assert.strictEqual(account.tokens(wider, 12_000), 9)
     account.settle(wider, 0, false)
-    account.began(wider, 100)
-    account.settle(wider, 0, false)
+    assert.strictEqual(account.used(wider), 1)
+    account.settle(wider, 9_000, false)
+    account.settle(wider, 9_000, false)
     assert.strictEqual(account.used(wider), 0)
-    assert.strictEqual(account.max(wider), 0.2)
+  })
+
+  it("takes back what went over twice", () => {
+    const settings = { ...byWindow, floor: 10 }
+    const account = new Account()
+    assert.isTrue(account.reserve(settings, 0))
+    const [wider, wide] = [60_000, 30_000].map((windowMillis) => ({ ...settings, windowMillis }))
+    assert.strictEqual(account.tokens(wider!, 5_000), 9)
+    assert.strictEqual(account.tokens(wide!, 50_000), 9)
+    account.settle(wide!, 0, false)
+    assert.strictEqual(account.tokens(wide!, 79_000), 10)
   })
 })
 

@@ -110,11 +110,65 @@ describe("a bulkhead", () => {
     arrive("a")
     arrive("b")
     arrive("b")
-    // One `a` runs on, so `b` is next; then each has one, and the oldest goes.
+    // One `a` runs on, so `b` is next; then neither has one, and `a` has had no turn yet.
     assert.deepStrictEqual(release(1), [5])
     assert.deepStrictEqual(release(2), [3])
     assert.deepStrictEqual(release(3), [4])
     assert.deepStrictEqual(release(4), [6])
+  })
+
+  /** Ends whoever runs longest, again and again; says whose calls started in turn. */
+  const turns = ({ release, running }: ReturnType<typeof open>): string => {
+    let names = ""
+    while (running.length > 0) {
+      const [ended] = running
+      names += ended!.tenant ?? "-"
+      release(ended!.id)
+    }
+    return names
+  }
+
+  it("gives each tenant its turn however many calls of others wait, and however few places there are", () => {
+    const one = open({ limit: 1, maxQueue: 20 })
+    for (let i = 0; i < 8; i++) one.arrive("a")
+    for (let i = 0; i < 4; i++) one.arrive("b")
+    assert.strictEqual(turns(one), "aababababaaa")
+    const two = open({ limit: 2, maxQueue: 100 })
+    for (let i = 0; i < 20; i++) two.arrive("a")
+    for (let i = 0; i < 20; i++) two.arrive("b")
+    two.arrive("c")
+    assert.isAtMost(turns(two).indexOf("c"), 4)
+  })
+
+  it("lets newcomers, however many, hold up nobody who waits already", () => {
+    const { arrive, release, running } = open({ limit: 1, maxQueue: 100 })
+    for (const tenant of ["a", "a", "a", "b", "b"]) arrive(tenant)
+    let started = ""
+    for (let i = 0; i < 6; i++) {
+      arrive(`new ${i}`)
+      release(running[0]!.id)
+      started += running[0]!.tenant!.at(0)!
+    }
+    assert.strictEqual(started, "abnanb")
+  })
+
+  it("gives turns in each priority by itself", () => {
+    const { arrive, release } = open({ limit: 1, maxQueue: 10 })
+    arrive("x")
+    arrive("a", 2)
+    arrive("a", 2)
+    arrive("b", 2)
+    arrive("a", 3)
+    assert.deepStrictEqual([release(1), release(5), release(2), release(4)], [[5], [2], [4], [3]])
+  })
+
+  it("gives the turns of lifo to the newest who had none, then to who had theirs longest ago", () => {
+    const { arrive, release } = open({ limit: 1, maxQueue: 10, order: "lifo" })
+    arrive("x")
+    for (const tenant of ["a", "a", "b", "b"]) arrive(tenant)
+    assert.deepStrictEqual([release(1), release(5), release(3)], [[5], [3], [4]])
+    arrive("c")
+    assert.deepStrictEqual([release(4), release(6)], [[6], [2]])
   })
 
   it("counts all who name no tenant as one", () => {
@@ -200,12 +254,27 @@ const naive = () => {
   let settings: machine.Settings = { limit: 2, maxQueue: 4, order: "fifo" }
   let running: Array<Known> = []
   let waiting: Array<Known> = []
+  /** By tenant and priority, while someone waits: when it began to wait, or had its turn. */
+  const turns = new Map<string, { at: number; hadOne: boolean }>()
+  let clock = 0
+  const groupOf = ({ priority, tenant }: Known) => `${priority} ${tenant}`
+  const begin = (known: Known) => {
+    if (!turns.has(groupOf(known))) turns.set(groupOf(known), { at: ++clock, hadOne: false })
+  }
+  const forget = () => {
+    for (const group of turns.keys()) if (!waiting.some((known) => groupOf(known) === group)) turns.delete(group)
+  }
   const runs = (tenant: string | undefined) => running.filter((known) => known.tenant === tenant).length
+  const turnOf = (known: Known) => {
+    const { at, hadOne } = turns.get(groupOf(known))!
+    return settings.order === "fifo" || hadOne ? at : 0
+  }
   const next = () =>
     waiting.toSorted(
       (a, b) =>
         b.priority - a.priority ||
         runs(a.tenant) - runs(b.tenant) ||
+        turnOf(a) - turnOf(b) ||
         (settings.order === "fifo" ? a.id - b.id : b.id - a.id)
     )[0]
   const fill = () => {
@@ -213,6 +282,8 @@ const naive = () => {
     while (running.length < settings.limit && waiting.length > 0) {
       const known = next()!
       waiting = waiting.filter(({ id }) => id !== known.id)
+      turns.set(groupOf(known), { at: ++clock, hadOne: true })
+      forget()
       running.push(known)
       granted.push(known.id)
     }
@@ -233,6 +304,7 @@ const naive = () => {
       if (settings.maxQueue === 0) return "Full"
       if (waiting.length < settings.maxQueue) {
         waiting.push(known)
+        begin(known)
         return "Queued"
       }
       const lowest = Math.min(...waiting.map(({ priority }) => priority))
@@ -252,14 +324,20 @@ const naive = () => {
         if (!isNewest && largest.length <= own.length + 1) return "Full"
       }
       const gone = isNewest ? from[0]! : from.at(-1)!
-      waiting = [...waiting.filter(({ id }) => id !== gone.id), known]
+      waiting = waiting.filter(({ id }) => id !== gone.id)
+      forget()
+      waiting.push(known)
+      begin(known)
       return gone.id
     },
     release: (id: number) => {
       running = running.filter((known) => known.id !== id)
       return fill()
     },
-    cancel: (id: number) => void (waiting = waiting.filter((known) => known.id !== id)),
+    cancel: (id: number) => {
+      waiting = waiting.filter((known) => known.id !== id)
+      forget()
+    },
     retune: (change: Partial<machine.Settings>) => {
       settings = { ...settings, ...change }
       return fill()

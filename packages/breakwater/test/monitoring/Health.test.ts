@@ -23,7 +23,7 @@ const Limited = Strategy.make("limited", {
   retry: false,
   timeout: false,
   bulkhead: Bulkhead.settings({ maxConcurrent: 2, maxQueue: 5, maxWait: "1 hour" }),
-  quota: RateLimiter.settings({ limit: 100 })
+  quota: RateLimiter.settings({ limit: 100, perKey: true })
 })
 
 const environment = (variables: Record<string, string>) =>

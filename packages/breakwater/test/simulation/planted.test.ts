@@ -83,6 +83,14 @@ const planted: ReadonlyArray<readonly [subject: Subject, invariants: ReadonlyArr
     ["INV-BH", "INV-PERMIT"]
   ],
   [
+    bulkheadSubject(
+      "a bulkhead that knows no tenants",
+      (settings) => settings,
+      () => undefined
+    ),
+    ["INV-FAIR", "INV-BH"]
+  ],
+  [
     rateLimiterSubject("a rate limiter with a unit too many", (settings) => ({
       ...settings,
       limit: (settings.limit ?? 100) + 1

@@ -32,7 +32,8 @@ const settings = {
   on_exceeded: "wait",
   max_wait: 5,
   max_queue: 1_000,
-  max_pause: 3_600
+  max_pause: 3_600,
+  per_key: true
 } as const
 
 const key = (name: string | null, available: number) => ({

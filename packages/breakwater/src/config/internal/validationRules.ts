@@ -2,7 +2,7 @@
  * The rules between the fields of a configuration. They look at each field that
  * has the right type, in range or not, so that one answer names everything.
  */
-import { type Field, type Found, type Numbers, rules, type Words } from "../../internal/strategyRules.ts"
+import { check, type Field, type Found, type Numbers, type Words } from "../../internal/strategyRules.ts"
 import * as Preset from "../../Preset.ts"
 import type * as CustomConfig from "../CustomConfig.ts"
 import * as Finding from "../Finding.ts"
@@ -41,8 +41,10 @@ const names: { readonly [F in Field]?: CustomConfig.Name } = {
   "timeout.attempt": "attempt_timeout",
   "timeout.total": "max_delay_seconds",
   "circuitBreaker.failureThreshold": "circuit_breaker_threshold",
+  "circuitBreaker.halfOpenMaxCalls": "half_open_max_calls",
   "circuitBreaker.openDuration": "recovery_timeout",
   "circuitBreaker.tripPolicy": "circuit_breaker_minimum_calls",
+  "bulkhead.maxConcurrent": "bulkhead_max_concurrent",
   "bulkhead.maxWait": "bulkhead_max_wait"
 }
 
@@ -80,11 +82,23 @@ const tripsOf = (json: Json): Numbers["trips"] => {
   ]
 }
 
-/** Attempts that the quota lets pass at once and then within a time. */
-const allowedOf = (json: Json): Numbers["allowed"] => {
-  const limit = whole(json, "quota_limit")
-  const window = number(json, "quota_window") ?? defaults.window
-  return limit === undefined || limit < 1 || window <= 0 ? undefined : (duration) => limit + (limit * duration) / window
+/** Attempts that the limits let pass at once and then within a time. */
+const allowedOf = (json: Json): Numbers["allowed"] =>
+  (["quota", "admission"] as const).flatMap((slot) => {
+    const limit = whole(json, `${slot}_limit`)
+    const window = number(json, `${slot}_window`) ?? defaults.window
+    // A call passes the admission limit once, and becomes as many attempts as its strategy has.
+    const attempts = slot === "quota" ? 1 : whole(json, "retry_attempts")
+    if (limit === undefined || limit < 1 || window <= 0 || attempts === undefined || attempts < 1) return []
+    const within = (duration: number) => attempts * (limit + (limit * duration) / window)
+    return [[slot === "quota" ? slot : "admission limit", within] as const]
+  })
+
+/** Places of a bulkhead. */
+const placesOf = (json: Json): Numbers["places"] => {
+  const limit = whole(json, "bulkhead_max_concurrent")
+  if (limit === undefined || limit < 1) return undefined
+  return { limit, hasQueue: (number(json, "bulkhead_max_queue") ?? 0) > 0 }
 }
 
 /** What a configuration states, in seconds. */
@@ -102,6 +116,8 @@ const numbersOf = (json: Json): Numbers => {
     total: number(json, "max_delay_seconds"),
     openDuration: number(json, "recovery_timeout"),
     trips: tripsOf(json),
+    probes: whole(json, "half_open_max_calls"),
+    places: placesOf(json),
     allowed: allowedOf(json),
     waits:
       wait === undefined || wait <= 0 || number(json, "bulkhead_max_queue") === 0
@@ -155,12 +171,13 @@ export const common = (
     )
   }
 
-  // Failures in a row are held against attempts in whole presets only.
-  const { oneCallOpens, ...ofAll } = rules
   const numbers = numbersOf(json)
-  const isWindow = numbers.trips?.some(({ _tag }) => _tag === "TimeWindow") === true
-  const between = [...Object.values(ofAll), ...(isWindow ? [oneCallOpens] : [])]
-  findings.push(...between.flatMap((rule) => rule(numbers, wordsOf(inRange))).map(warningOf))
+  const isEven = numbers.trips?.some((trip) => trip._tag === "Consecutive" && trip.failures === attempts) === true
+  const between = check(numbers, wordsOf(inRange)).map((found) =>
+    // As many failures in a row as attempts are enough for one call, and often meant so.
+    found.code === "retry_gt_threshold" && isEven ? { ...found, severity: "info" as const } : found
+  )
+  findings.push(...between.map(warningOf))
 
   return [...findings, ...ofPolicies(json), ...unknownOperations(json, options)]
 }
@@ -284,8 +301,8 @@ const unknownOperations = (
 }
 
 /** The rules for whole presets. @internal */
-export const ofPreset = (json: Json, fields: Fields): ReadonlyArray<Finding.Finding> => {
-  const findings = rules.oneCallOpens(numbersOf(json), wordsOf(within(fields))).map(warningOf)
+export const ofPreset = (json: Json): ReadonlyArray<Finding.Finding> => {
+  const findings: Array<Finding.Finding> = []
   const attempts = whole(json, "retry_attempts")
   const strategy = json["default_strategy"]
   const contexts = json["environment_contexts"]

@@ -233,7 +233,7 @@ export class OperationsGroup extends HttpApiGroup.make("operations").add(
   }).annotateMerge(
     operation("pause_rate_limit", "rate_limit_pause", {
       summary:
-        "Lets no call of a key through a rate limit for pause_seconds: 1 to 3,600. Without a key: none of the calls that have no key. A pause that lasts longer stays.",
+        "Lets no call of a key through a rate limit for pause_seconds: 1 to 3,600. Without a key, or if keys share the limit: no call at all. A pause that lasts longer stays.",
       scope: "operate"
     })
   ),
@@ -245,7 +245,8 @@ export class OperationsGroup extends HttpApiGroup.make("operations").add(
     })
   }).annotateMerge(
     operation("resume_rate_limit", "rate_limit_resumption", {
-      summary: "Ends the pause of a key at a rate limit, whoever caused it. Calls return at the rate of the limit.",
+      summary:
+        "Ends the pause of a key at a rate limit, or without a key every pause, whoever caused it. Calls return at the rate of the limit.",
       scope: "operate"
     })
   ),

@@ -23,7 +23,10 @@ const bulkheadSettings = (of: Bulkhead.Settings): typeof Shapes.BulkheadSettings
   perKey: of.perKey
 })
 
-const rateLimitSettings = (of: RateLimiter.Settings): typeof Shapes.RateLimitSettings.Type => ({
+const rateLimitSettings = (
+  of: RateLimiter.Settings,
+  scope: RateLimiter.Snapshot["scope"]
+): typeof Shapes.RateLimitSettings.Type => ({
   algorithm: of.algorithm,
   limit: of.limit,
   window: of.window,
@@ -31,7 +34,8 @@ const rateLimitSettings = (of: RateLimiter.Settings): typeof Shapes.RateLimitSet
   onExceeded: of.onExceeded,
   maxWait: of.maxWait,
   maxQueue: of.maxQueue,
-  maxPause: of.maxPause
+  maxPause: of.maxPause,
+  perKey: of.perKey ?? scope !== "quota"
 })
 
 const retryBudgetSettings = (of: RetryBudget.Settings): typeof Shapes.RetryBudgetSettings.Type => ({
@@ -46,8 +50,8 @@ const retryBudgetSettings = (of: RetryBudget.Settings): typeof Shapes.RetryBudge
 /** The limits of a strategy. @internal */
 export const limits = ({ admission, bulkhead, quota, retryBudget }: Strategy.Settings) => ({
   bulkhead: bulkhead === false ? null : bulkheadSettings(bulkhead),
-  admission: admission === false ? null : rateLimitSettings(admission),
-  quota: quota === false ? null : rateLimitSettings(quota),
+  admission: admission === false ? null : rateLimitSettings(admission, "admission"),
+  quota: quota === false ? null : rateLimitSettings(quota, "quota"),
   retryBudget: retryBudget === false ? null : retryBudgetSettings(retryBudget)
 })
 
@@ -72,7 +76,7 @@ const bulkheadState = ({
 
 const rateLimitState = (of: RateLimiter.Snapshot): typeof Shapes.RateLimitState.Type => ({
   scope: of.scope,
-  settings: rateLimitSettings(of.settings),
+  settings: rateLimitSettings(of.settings, of.scope),
   available: availableOf(of),
   waiting: of.waiting,
   pausedForSeconds: Duration.millis(pausedFor(of)),

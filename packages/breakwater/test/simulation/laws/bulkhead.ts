@@ -31,12 +31,15 @@ const slack = 5e-3
 
 /**
  * INV-BH: no more run and wait than may, in order within a tenant; a refusal only if both were full, or after the
- * longest wait; nobody waits beside a free place.
+ * longest wait; nobody waits beside a free place. INV-FAIR: while a call waits of whose tenant none runs, no other
+ * tenant has two turns, so it starts within as many turns as tenants wait.
  */
 export class BulkheadLaw implements Law {
   private readonly stage: Stage
   private readonly options: Options
   private readonly gates = new Map<string | undefined, Gate>()
+  /** The tenants that had a turn while a call waited whose own had none. */
+  private readonly passed = new WeakMap<Call, Set<string | undefined>>()
   private limit: number
   /** How many places came back since everything was at rest. */
   private left = 0
@@ -97,6 +100,8 @@ export class BulkheadLaw implements Law {
     gate.waiting.splice(gate.waiting.indexOf(call), 1)
     gate.running.add(call)
     gate.admitted++
+    // Its tenant has its turn.
+    for (const other of gate.waiting) if (other.key === call.key) this.passed.delete(other)
   }
 
   private ended({ call, exit }: Extract<Fact, { _tag: "CallEnded" }>): void {
@@ -126,7 +131,7 @@ export class BulkheadLaw implements Law {
     return [...this.gates.values()].reduce((sum, { waiting }) => sum + waiting.length, 0)
   }
 
-  /** Of those who waited, the tenant goes first of whom the fewest run, and of equals who came first, or last. */
+  /** Of those who waited, the tenant goes first of whom the fewest run. */
   private isFair(call: Call, { running, waiting }: Gate): boolean {
     const { now } = this.stage.world
     const runningOf = (key: string | undefined) =>
@@ -134,12 +139,25 @@ export class BulkheadLaw implements Law {
     const own = runningOf(call.key)
     // Who came in this very instant may have come after the place was given.
     const others = waiting.filter((each) => each.startedAt < now && each.interruptedAt === undefined)
-    return others.every((other) => {
-      const theirs = runningOf(other.key)
-      if (theirs !== own || other.startedAt === call.startedAt) return theirs >= own
-      return this.options.settings.order === "fifo"
-        ? call.startedAt < other.startedAt
-        : call.startedAt > other.startedAt
+    return others.every((other) => runningOf(other.key) >= own)
+  }
+
+  /** The tenant of a call that starts may not have had its turn while another waits for the first. */
+  private isInTurn(call: Call, { running, waiting }: Gate): boolean {
+    // What is new goes first with lifo, as often as it comes.
+    if (this.options.settings.order === "lifo") return true
+    const { now } = this.stage.world
+    const runs = new Set(Array.from(running, ({ key }) => key))
+    const waits = waiting.filter(
+      ({ interruptedAt, key, startedAt }) => key !== call.key && startedAt < now && interruptedAt === undefined
+    )
+    return waits.every((other) => {
+      if (runs.has(other.key)) return true
+      const passed = this.passed.get(other) ?? new Set()
+      this.passed.set(other, passed)
+      const isFirst = !passed.has(call.key)
+      passed.add(call.key)
+      return isFirst
     })
   }
 
@@ -150,6 +168,7 @@ export class BulkheadLaw implements Law {
     if (this.started.length === 1 && only!.hasWaited && this.left <= 1) {
       const { call, gate } = only!
       this.stage.hold("INV-BH", this.isFair(call, gate), () => `call ${call.id} goes before a tenant of whom fewer run`)
+      this.stage.hold("INV-FAIR", this.isInTurn(call, gate), () => `call ${call.id} has the second turn of its tenant`)
     }
     this.left = 0
     for (const { call, first, gate } of this.started.splice(0)) {

@@ -85,6 +85,8 @@ interface Lane {
 interface Options {
   readonly operation: string
   readonly settings: RateSettings
+  /** Whether each key has a limit of its own. Default `true`. */
+  readonly perKey?: boolean
   readonly costOf: (call: Call) => number
   /** Which limit of the operation it is. Default: the only one. */
   readonly scope?: RateLimitExceeded["scope"]
@@ -102,6 +104,8 @@ export class RateLaw implements Law {
   private readonly stage: Stage
   private readonly options: Options
   private readonly lanes = new Map<string | undefined, Lane>()
+  /** The pause of keys that have not come yet. */
+  private allPaused = { pausedSince: -Infinity, pausedUntil: -Infinity }
   private started = 0
   private refused = 0
   /** After a pause the limiter lets through less than its bound. */
@@ -113,10 +117,11 @@ export class RateLaw implements Law {
   }
 
   private lane(key: string | undefined): Lane {
-    let lane = this.lanes.get(key)
+    const name = this.options.perKey === false ? undefined : key
+    let lane = this.lanes.get(name)
     if (lane === undefined) {
-      lane = { taken: [], waiting: [], pausedSince: -Infinity, pausedUntil: -Infinity }
-      this.lanes.set(key, lane)
+      lane = { taken: [], waiting: [], ...this.allPaused }
+      this.lanes.set(name, lane)
     }
     return lane
   }
@@ -160,18 +165,23 @@ export class RateLaw implements Law {
     if (wish !== undefined) this.pause(call.key, Math.min(wish, this.options.settings.maxPause))
   }
 
-  /** A failure, or an operator, asks for a pause. */
-  pause(key: string | undefined, millis: number): void {
+  /** A failure, or an operator, asks for a pause of a key, or of all of them. */
+  pause(key: string | undefined, millis: number, isForAll = false): void {
     if (millis <= 0) return
-    const lane = this.lane(key)
     const { now } = this.stage.world
-    if (lane.pausedUntil <= now) lane.pausedSince = now
-    lane.pausedUntil = Math.max(lane.pausedUntil, now + millis)
+    const own = this.lane(key)
+    for (const lane of isForAll ? [...this.lanes.values(), this.allPaused] : [own]) {
+      if (lane.pausedUntil <= now) lane.pausedSince = now
+      lane.pausedUntil = Math.max(lane.pausedUntil, now + millis)
+    }
     this.hasPaused = true
   }
 
+  /** An operator ends the pause of a key, or without one every pause. */
   resume(key: string | undefined): void {
-    this.lane(key).pausedUntil = -Infinity
+    const own = this.lane(key)
+    const lanes = key === undefined ? [...this.lanes.values(), this.allPaused] : [own]
+    for (const lane of lanes) lane.pausedUntil = -Infinity
   }
 
   private ended({ call, exit }: Extract<Fact, { _tag: "CallEnded" }>): void {

@@ -19,7 +19,8 @@ export const drawBulkhead = (dice: Dice): BulkheadSettings => {
 
 export const bulkheadSubject = (
   name = "a bulkhead",
-  tampered: (settings: Bulkhead.SettingsInput) => Bulkhead.SettingsInput = (settings) => settings
+  tampered: (settings: Bulkhead.SettingsInput) => Bulkhead.SettingsInput = (settings) => settings,
+  tenantOf: (key: string | undefined) => string | undefined = (key) => key
 ): Subject => ({
   name,
   open: (stage, dice) => {
@@ -41,7 +42,10 @@ export const bulkheadSubject = (
     })
     return {
       settings,
-      guard: (call) => stage.body(call).pipe(stage.attempt(call), bulkhead.protect({ key: call.key })),
+      guard: (call) =>
+        stage
+          .body(call)
+          .pipe(stage.attempt(call), bulkhead.protect({ key: settings.perKey ? call.key : tenantOf(call.key) })),
       commands: ["resize"],
       command: (_name, _key, value) => {
         const limit = new Dice(value * 2 ** 32).whole(1, 5)

@@ -38,21 +38,23 @@ export const rateLimiterSubject = (
   open: (stage, dice) => {
     const { world } = stage
     const settings = drawRate(dice)
+    const perKey = dice.chance(0.7)
     const limiter = world.run(
       RateLimiter.make({
         operation: "target",
-        settings: tampered(rateInput(settings))
+        settings: tampered({ ...rateInput(settings), perKey })
       }).pipe(Effect.provideService(ResilienceEvent.ResilienceEvents, stage.sink))
     )
     const law = new RateLaw(stage, {
       operation: "target",
       settings,
+      perKey,
       costOf,
       snapshot: () => world.run(limiter.snapshot)
     })
     stage.obey(law, passThrough(stage))
     return {
-      settings,
+      settings: { ...settings, perKey },
       guard: (call) =>
         stage.body(call).pipe(stage.attempt(call), limiter.protect({ key: call.key, cost: costOf(call) })),
       commands: settings.maxPause === 0 ? [] : ["pause", "resume"],
@@ -62,7 +64,7 @@ export const rateLimiterSubject = (
           return world.run(limiter.resume(key))
         }
         const millis = new Dice(value * 2 ** 32).pick([5, 1_000])
-        law.pause(key, millis)
+        law.pause(key, millis, key === undefined)
         world.run(limiter.pause(key, millis))
       }
     }

@@ -271,6 +271,7 @@ export const slotsSubject = (name = "a stack with every slot", tampered: Tampere
       costOf,
       deadlineOf,
       scope: "quota",
+      perKey: false,
       settings: drawn.quota,
       snapshot: () => seen && Option.getOrUndefined(seen.quota)
     })
