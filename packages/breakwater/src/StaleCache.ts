@@ -185,7 +185,9 @@ export const make = <Key, A, E, R>(
         lookup(key).pipe(
           Effect.provideService(Deadline.Current, undefined),
           Effect.flatMap((value) => Effect.map(now, (at) => ({ value, at }))),
-          Effect.tap((loaded) => Cache.set(answers, key, loaded))
+          Effect.tap((loaded) => Cache.set(answers, key, loaded)),
+          // One that takes the place of another is the last used only once it is read.
+          Effect.tap(() => Cache.getSuccess(answers, key))
         ),
       { capacity: Infinity, timeToLive: () => Duration.zero, requireServicesAt: "lookup" }
     )
