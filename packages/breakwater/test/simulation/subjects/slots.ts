@@ -4,6 +4,7 @@ import {
   Coalesce,
   type Policy,
   Preset,
+  Priority,
   RateLimiter,
   Resilience,
   ResilienceEvent,
@@ -26,7 +27,7 @@ import { RetryLaw } from "../laws/retry.ts"
 import { TimeoutLaw } from "../laws/timeout.ts"
 import type { Subject } from "../Simulation.ts"
 import type { Attempt, Call, Law, Stage } from "../Stage.ts"
-import { drawBulkhead } from "./bulkhead.ts"
+import { drawBulkhead, priorityOf } from "./bulkhead.ts"
 import { circuitCommands, commandCircuit } from "./circuit.ts"
 import { drawRate, rateInput } from "./rateLimiter.ts"
 import { drawBudget } from "./retryBudget.ts"
@@ -278,6 +279,7 @@ export const slotsSubject = (name = "a stack with every slot", tampered: Tampere
     const bulkhead = new BulkheadLaw(stage, {
       operation,
       deadlineOf,
+      priorityOf,
       settings: drawn.bulkhead,
       snapshots: () => seen?.bulkheads ?? []
     })
@@ -526,7 +528,10 @@ export const slotsSubject = (name = "a stack with every slot", tampered: Tampere
                     : Effect.andThen(Effect.sleep(fallback.millis), fallback.exit)
                 }
               })
-        return Effect.provideContext(guarded, context).pipe(Effect.provideService(Current, call))
+        return Effect.provideContext(guarded, context).pipe(
+          Priority.withPriority(priorityOf(call)),
+          Effect.provideService(Current, call)
+        )
       },
       commands: [...circuitCommands, "configure", "configure", "reset metrics"],
       command: (name, key, value) => {
