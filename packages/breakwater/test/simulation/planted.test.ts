@@ -106,6 +106,10 @@ const planted: ReadonlyArray<readonly [subject: Subject, invariants: ReadonlyArr
     ["INV-RL"]
   ],
   [
+    rateLimiterSubject("a rate limiter that keeps its limit when it is told another", undefined, (_, before) => before),
+    ["INV-RL", "INV-PERMIT"]
+  ],
+  [
     retryBudgetSubject("a retry budget of twice its share", (settings) => ({
       ...settings,
       ratio: Math.min((settings.ratio ?? 0.2) * 2, 1)
