@@ -58,7 +58,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
-import * as CircuitBreaker from "./CircuitBreaker.ts"
+import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as backoff from "./internal/backoff.ts"
 import * as rules from "./internal/strategyRules.ts"
 import { worstCase } from "./internal/worstCase.ts"

@@ -178,15 +178,18 @@ export const make = <Key, A, E, R>(
     // Answers, by last use. Their age is judged here: `Cache` would ask the wall clock.
     const answers = yield* Cache.make<Key, Loaded<A>>({ capacity, lookup: () => Effect.never })
 
-    // Lookups in flight: an exit is forgotten as soon as those who wait have it.
+    // Lookups in flight: an exit is forgotten as soon as those who wait have it. There are never more than calls that
+    // wait, and whoever came for one that was crowded out would look up beside it.
     const lookups = yield* Cache.makeWith<Key, Loaded<A>, E, R, "lookup">(
       (key) =>
         lookup(key).pipe(
           Effect.provideService(Deadline.Current, undefined),
           Effect.flatMap((value) => Effect.map(now, (at) => ({ value, at }))),
-          Effect.tap((loaded) => Cache.set(answers, key, loaded))
+          Effect.tap((loaded) => Cache.set(answers, key, loaded)),
+          // One that takes the place of another is the last used only once it is read.
+          Effect.tap(() => Cache.getSuccess(answers, key))
         ),
-      { capacity, timeToLive: () => Duration.zero, requireServicesAt: "lookup" }
+      { capacity: Infinity, timeToLive: () => Duration.zero, requireServicesAt: "lookup" }
     )
 
     const known = (key: Key) => Effect.zip(Cache.getSuccess(answers, key), now)

@@ -1,19 +1,6 @@
 /** What the shell adds to trip policies, slow starts and overrides. Their numbers: internal/circuitPolicies.test.ts. */
 import { assert, describe, it } from "@effect/vitest"
-import {
-  Arbitrary,
-  Config,
-  ConfigProvider,
-  Duration,
-  Effect,
-  Equal,
-  Exit,
-  Fiber,
-  Option,
-  Random,
-  Schema,
-  Stream
-} from "effect"
+import { Arbitrary, Config, ConfigProvider, Duration, Effect, Equal, Exit, Fiber, Option, Random, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import {
   CircuitBreaker,

@@ -95,11 +95,12 @@ const open = (
   now: number,
   because: "failures" | "slow_calls" | "relapsed" | "probe_failed" | "probe_lapsed",
   failures: number,
-  notBefore = 0
+  /** What the dependency has asked for. */
+  askedMillis = 0
 ): Moved => {
   const { automatic } = self
   const openings = backoffAt(automatic, now).openings + 1
-  const openMillis = Math.max(openMillisOf(settings, openings), notBefore - now)
+  const openMillis = Math.max(openMillisOf(settings, openings), askedMillis)
   return move(
     self,
     now,
@@ -116,10 +117,6 @@ const open = (
     }
   )
 }
-
-/** When a failure asks to be called again, as far as it is heeded. */
-const notBeforeOf = (settings: Settings, now: number, retryAfterMillis: number): number =>
-  retryAfterMillis > 0 ? now + Math.min(retryAfterMillis, settings.maxRetryAfterMillis) : 0
 
 /** Too many probes failed for `successThreshold` of them to succeed. */
 const isLost = (settings: Settings, failed: number): boolean => failed > settings.probes - settings.successThreshold
@@ -233,7 +230,7 @@ export const lapse = (settings: Settings, self: Machine, now: number, moves: Arr
   )
   moves.push(lapsed)
   if (!isLost(settings, failed)) return next
-  const [opened, after] = open(settings, next, at, "probe_lapsed", failed, half.notBefore)
+  const [opened, after] = open(settings, next, at, "probe_lapsed", failed, half.notBefore - at)
   moves.push(opened)
   return after
 }
@@ -360,6 +357,7 @@ export const record = (
   const { automatic } = next
   if (token.probe < 0) return ["counted", moves, next]
   if (automatic.generation !== token.generation) return ["stale", moves, next]
+  const askedMillis = retryAfterMillis > 0 ? Math.min(retryAfterMillis, settings.maxRetryAfterMillis) : 0
   switch (automatic._tag) {
     case "open":
       return ["stale", moves, next]
@@ -379,14 +377,7 @@ export const record = (
       const because = failed && automatic.rampUntil > 0 ? "relapsed" : tripped?.because
       if (because === undefined) return ["counted", moves, observed]
       const counted = tripped?.counted ?? tripPolicy.counted(window, now)
-      const [opened, after] = open(
-        settings,
-        observed,
-        now,
-        because,
-        counted,
-        notBeforeOf(settings, now, retryAfterMillis)
-      )
+      const [opened, after] = open(settings, observed, now, because, counted, askedMillis)
       return ["counted", [...moves, opened], after]
     }
     case "half_open": {
@@ -397,10 +388,17 @@ export const record = (
       const isSlow = now - ending.since >= settings.tripPolicy.slowMillis
       const succeeded = automatic.succeeded + (outcome === "Success" && !isSlow ? 1 : 0)
       const failed = automatic.failed + (outcome === "Failure" || (outcome === "Success" && isSlow) ? 1 : 0)
-      const notBefore = Math.max(automatic.notBefore, notBeforeOf(settings, now, retryAfterMillis))
+      const notBefore = askedMillis > 0 ? Math.max(automatic.notBefore, now + askedMillis) : automatic.notBefore
       const ended: Machine = { ...next, automatic: { ...automatic, running, succeeded, failed, notBefore } }
       if (isLost(settings, failed)) {
-        const [opened, after] = open(settings, ended, now, "probe_failed", failed, notBefore)
+        const [opened, after] = open(
+          settings,
+          ended,
+          now,
+          "probe_failed",
+          failed,
+          Math.max(askedMillis, automatic.notBefore - now)
+        )
         return ["counted", [...moves, opened], after]
       }
       if (succeeded >= settings.successThreshold) {

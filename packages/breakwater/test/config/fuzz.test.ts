@@ -276,11 +276,9 @@ describe("fuzzed configurations", () => {
         let millis: number
         try {
           ;[result, millis] = timed(check)
-          if (millis > 10) {
-            // Once more, for it may have been another process or the garbage collector.
-            slow++
-            ;[result, millis] = timed(check, busyMillis)
-          }
+          if (millis > 10) slow++
+          // Again, for it may have been another process, the compiler or the garbage collector.
+          for (let again = 0; millis > 10 && again < 3; again++) [result, millis] = timed(check, busyMillis)
         } catch (error) {
           return fail(text, at, `it threw ${String(error)}`)
         }

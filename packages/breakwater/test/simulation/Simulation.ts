@@ -38,18 +38,24 @@ export interface Outcome {
   readonly violation: Violation | undefined
 }
 
-/** `keep`: the numbers of the steps that are played; the others are left out. */
-export const simulate = (subject: Subject, seed: number, keep?: ReadonlySet<number>): Outcome => {
+interface Options {
+  /** The numbers of the steps that are played; the others are left out. Default: all. */
+  readonly keep?: ReadonlySet<number>
+  /** Whether the wall clock stays where it is at the steps that would set it. */
+  readonly isWallStill?: boolean
+}
+
+export const simulate = (subject: Subject, seed: number, options: Options = {}): Outcome => {
   const limit = Error.stackTraceLimit
   Error.stackTraceLimit = 0
   try {
-    return play(subject, seed, keep)
+    return play(subject, seed, options)
   } finally {
     Error.stackTraceLimit = limit
   }
 }
 
-const play = (subject: Subject, seed: number, keep: ReadonlySet<number> | undefined): Outcome => {
+const play = (subject: Subject, seed: number, { isWallStill = false, keep }: Options): Outcome => {
   const dice = (use: string) => new Dice(hash(`${subject.name} ${seed} ${use}`))
   const start = dice("start")
   const world = new World(dice("chance"), {
@@ -67,7 +73,7 @@ const play = (subject: Subject, seed: number, keep: ReadonlySet<number> | undefi
   const step = (step: Step): void => {
     if (step._tag === "call") stage.start(step, guard)
     else if (step._tag === "command") command!(step.name, step.key, step.value)
-    else stage.play(step)
+    else if (step._tag !== "wall" || !isWallStill) stage.play(step)
     stage.settled()
     if (isWatched) stage.look()
   }
@@ -111,7 +117,7 @@ export const minimise = (
 ): { readonly kept: ReadonlySet<number>; readonly outcome: Outcome } => {
   const whole = simulate(subject, seed)
   const breaks = (kept: ReadonlyArray<number>): Outcome | undefined => {
-    const outcome = simulate(subject, seed, new Set(kept))
+    const outcome = simulate(subject, seed, { keep: new Set(kept) })
     return outcome.violation?.invariant === whole.violation?.invariant ? outcome : undefined
   }
   let kept = Array.from(whole.steps.keys())

@@ -1,6 +1,6 @@
 /** Every subject that is simulated, by its name. */
 import type { Subject } from "./Simulation.ts"
-import { bulkheadSubject } from "./subjects/bulkhead.ts"
+import { bulkheadSubject, prioritySubject } from "./subjects/bulkhead.ts"
 import { circuitSubject } from "./subjects/circuit.ts"
 import { coalesceSubject } from "./subjects/coalesce.ts"
 import { rateLimiterSubject } from "./subjects/rateLimiter.ts"
@@ -8,6 +8,7 @@ import { retrySubject } from "./subjects/retry.ts"
 import { retryBudgetSubject } from "./subjects/retryBudget.ts"
 import { slotsSubject } from "./subjects/slots.ts"
 import { stackSubject } from "./subjects/stack.ts"
+import { staleCacheSubject } from "./subjects/staleCache.ts"
 import { tieredSubject } from "./subjects/tiered.ts"
 import { timeoutSubject } from "./subjects/timeout.ts"
 
@@ -17,8 +18,10 @@ export const subjects: ReadonlyArray<Subject> = [
   timeoutSubject,
   rateLimiterSubject(),
   bulkheadSubject(),
+  prioritySubject(),
   retryBudgetSubject(),
   coalesceSubject(),
+  staleCacheSubject(),
   tieredSubject(),
   stackSubject,
   slotsSubject()

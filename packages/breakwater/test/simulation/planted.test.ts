@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect } from "effect"
-import { ResilienceError, TimeoutExceeded } from "breakwater"
+import { type Priority, ResilienceError, TimeoutExceeded } from "breakwater"
 import { minimise, type Opened, report, simulate, type Subject } from "./Simulation.ts"
 import type { Call, Stage } from "./Stage.ts"
-import { bulkheadSubject } from "./subjects/bulkhead.ts"
+import { bulkheadSubject, prioritySubject } from "./subjects/bulkhead.ts"
 import { circuitSubject } from "./subjects/circuit.ts"
 import { coalesceSubject } from "./subjects/coalesce.ts"
 import { rateLimiterSubject } from "./subjects/rateLimiter.ts"
@@ -11,6 +11,7 @@ import { retrySubject } from "./subjects/retry.ts"
 import { slotsSubject } from "./subjects/slots.ts"
 import { stackSubject } from "./subjects/stack.ts"
 import { retryBudgetSubject } from "./subjects/retryBudget.ts"
+import { staleCacheSubject } from "./subjects/staleCache.ts"
 import { tieredSubject } from "./subjects/tiered.ts"
 import { timeoutSubject } from "./subjects/timeout.ts"
 
@@ -30,6 +31,14 @@ const around =
   (guard: Guard, stage: Stage): Guard =>
   (call) =>
     change(guard(call), call, stage)
+
+const opposite: Readonly<Record<Priority.Priority, Priority.Priority>> = {
+  very_low: "very_high",
+  low: "high",
+  medium: "medium",
+  high: "low",
+  very_high: "very_low"
+}
 
 const planted: ReadonlyArray<readonly [subject: Subject, invariants: ReadonlyArray<string>]> = [
   [
@@ -105,6 +114,10 @@ const planted: ReadonlyArray<readonly [subject: Subject, invariants: ReadonlyArr
     ["INV-RL"]
   ],
   [
+    rateLimiterSubject("a rate limiter that keeps its limit when it is told another", undefined, (_, before) => before),
+    ["INV-RL", "INV-PERMIT"]
+  ],
+  [
     retryBudgetSubject("a retry budget of twice its share", (settings) => ({
       ...settings,
       ratio: Math.min((settings.ratio ?? 0.2) * 2, 1)
@@ -147,6 +160,62 @@ const planted: ReadonlyArray<readonly [subject: Subject, invariants: ReadonlyArr
     ),
     ["INV-CO", "INV-MET"]
   ],
+  [
+    staleCacheSubject("a stale cache that takes an answer for fresh too long", (settings) => ({
+      ...settings,
+      timeToLive: settings.timeToLive * 2
+    })),
+    ["INV-SC", "INV-MET"]
+  ],
+  [
+    staleCacheSubject("a stale cache that serves an old answer too long", (settings) => ({
+      ...settings,
+      maxStale: settings.maxStale + 1
+    })),
+    ["INV-SC"]
+  ],
+  [
+    staleCacheSubject("a stale cache that keeps an answer too many", (settings) => ({
+      ...settings,
+      capacity: settings.capacity + 1
+    })),
+    ["INV-SC", "INV-MET"]
+  ],
+  [
+    staleCacheSubject("a stale cache that answers any failure", (settings) => ({
+      ...settings,
+      serveStale: () => true
+    })),
+    ["INV-SC"]
+  ],
+  [
+    broken(
+      "a stale cache whose lookups nobody shares",
+      staleCacheSubject(),
+      (guard, stage) => (call) =>
+        Effect.flatMap(Effect.exit(guard(call)), (exit) =>
+          call.bodies.length > 0
+            ? exit
+            : Effect.map(stage.body(call), (value) => ({ value, age: Duration.zero, isStale: false }))
+        )
+    ),
+    ["INV-SC", "INV-MET"]
+  ],
+  [
+    broken(
+      "a stale cache on the wall clock",
+      staleCacheSubject(),
+      around((self, _, { world }) =>
+        Effect.provideService(self, Clock.Clock, {
+          ...world.clock,
+          monotonicTimeNanosUnsafe: () => world.clock.currentTimeNanosUnsafe()
+        })
+      )
+    ),
+    ["INV-SC", "INV-MET"]
+  ],
+  [prioritySubject("a bulkhead that does not know what matters", () => "medium"), ["INV-BH"]],
+  [prioritySubject("a bulkhead in which the least comes first", (priority) => opposite[priority]), ["INV-BH"]],
   [
     tieredSubject("tiers that answer whatever fails", (tiers) => tiers.map((tier) => ({ ...tier, on: "all" }))),
     ["INV-FB"]
@@ -295,7 +364,7 @@ describe("a violation", () => {
     assert.isBelow(kept.size, whole.steps.length / 2)
     for (const step of kept) {
       const fewer = new Set([...kept].filter((each) => each !== step))
-      assert.notStrictEqual(simulate(subject, seed, fewer).violation?.invariant, whole.violation?.invariant)
+      assert.notStrictEqual(simulate(subject, seed, { keep: fewer }).violation?.invariant, whole.violation?.invariant)
     }
   })
 

@@ -1,4 +1,4 @@
-import type { Bulkhead } from "breakwater"
+import type { Bulkhead, Priority } from "breakwater"
 import type { Call, Fact, Law, Stage } from "../Stage.ts"
 import { errorOf, rejectionOf } from "./judgement.ts"
 
@@ -24,15 +24,20 @@ interface Options {
   readonly settings: BulkheadSettings
   /** When the call's time is over. Default: never. */
   readonly deadlineOf?: (call: Call) => number
+  /** How much a call matters. Default: all the same. */
+  readonly priorityOf?: (call: Call) => Priority.Priority
   readonly snapshots: () => ReadonlyArray<Bulkhead.Snapshot>
 }
 
 const slack = 5e-3
 
+/** The least first. */
+const priorities: ReadonlyArray<Priority.Priority> = ["very_low", "low", "medium", "high", "very_high"]
+
 /**
- * INV-BH: no more run and wait than may, in order within a tenant; a refusal only if both were full, or after the
- * longest wait; nobody waits beside a free place. INV-FAIR: while a call waits of whose tenant none runs, no other
- * tenant has two turns, so it starts within as many turns as tenants wait.
+ * INV-BH: no more run and wait than may, whoever matters most first, in order within a tenant; a refusal only if both
+ * were full, of whoever stands last, or after the longest wait; nobody waits beside a free place. INV-FAIR: while a call
+ * waits of whose tenant none runs, no other tenant has two turns, so it starts within as many turns as tenants wait.
  */
 export class BulkheadLaw implements Law {
   private readonly stage: Stage
@@ -67,6 +72,10 @@ export class BulkheadLaw implements Law {
     return gate
   }
 
+  private rankOf(call: Call): number {
+    return priorities.indexOf(this.options.priorityOf?.(call) ?? "medium")
+  }
+
   /** An operator changes how many may run. */
   resize(limit: number): void {
     this.limit = limit
@@ -91,9 +100,13 @@ export class BulkheadLaw implements Law {
       gate.running.size < this.limit,
       () => `call ${call.id} runs beside ${gate.running.size} others`
     )
-    const tenants = gate.waiting.filter((other) => other.key === call.key && other.interruptedAt === undefined)
+    const others = gate.waiting.filter(({ interruptedAt }) => interruptedAt === undefined)
+    const tenants = others.filter((other) => other.key === call.key && this.rankOf(other) === this.rankOf(call))
     const place = tenants.indexOf(call)
-    const first = order === "fifo" ? tenants.slice(0, place) : tenants.slice(place + 1)
+    const first = [
+      ...others.filter((other) => this.rankOf(other) > this.rankOf(call)),
+      ...(order === "fifo" ? tenants.slice(0, place) : tenants.slice(place + 1))
+    ]
     this.started.push({ gate, call, first, hasWaited: call.startedAt < stage.world.now })
     const waited = stage.world.now - call.startedAt
     stage.hold("INV-BH", waited <= maxWait + slack, () => `call ${call.id} waited for ${waited} ms`)
@@ -107,6 +120,7 @@ export class BulkheadLaw implements Law {
   private ended({ call, exit }: Extract<Fact, { _tag: "CallEnded" }>): void {
     const gate = this.gate(call.key)
     const all = gate.waiting.length
+    const last = this.lastOf(gate)
     const place = gate.waiting.indexOf(call)
     if (place !== -1) gate.waiting.splice(place, 1)
     const reason = rejectionOf(this.options.operation, errorOf(exit))?.reason
@@ -118,12 +132,38 @@ export class BulkheadLaw implements Law {
     const waited = stage.world.now - call.startedAt
     // It is one of those who wait, beside as many as there are places to wait in.
     const deadline = this.options.deadlineOf?.(call) ?? Infinity
-    const isFull = gate.running.size >= this.limit && all > maxQueue
+    if (maxWait > 0 && waited >= Math.min(maxWait, deadline - call.startedAt) - slack) return
     stage.hold(
       "INV-BH",
-      isFull || (maxWait > 0 && waited >= Math.min(maxWait, deadline - call.startedAt) - slack),
+      gate.running.size >= this.limit && all > maxQueue,
       () => `call ${call.id} is refused beside ${gate.running.size} that run and ${all - 1} that wait`
     )
+    stage.hold("INV-BH", last === call, () => `call ${call.id} gives way, and call ${last?.id} stands last`)
+  }
+
+  /**
+   * Who gives way when one more has come than may wait: of those who matter least the tenant who waits most often, and
+   * there the last one. Of tenants that wait equally often the newcomer's with `fifo`, another with `lifo`.
+   */
+  private lastOf({ waiting }: Gate): Call | undefined {
+    const isFirst = this.options.settings.order === "fifo"
+    const newcomer = waiting.at(-1)
+    const least = Math.min(...waiting.map((call) => this.rankOf(call)))
+    const tenants = new Map<string | undefined, Array<Call>>()
+    for (const call of waiting) {
+      if (this.rankOf(call) !== least) continue
+      const own = tenants.get(call.key)
+      if (own === undefined) tenants.set(call.key, [call])
+      else own.push(call)
+    }
+    const most = Math.max(...[...tenants.values()].map(({ length }) => length))
+    const all = [...tenants.values()].filter(({ length }) => length === most)
+    const own = all.find((calls) => calls.includes(newcomer!))
+    const others = all.filter((calls) => calls !== own)
+    // Of others, the tenant whose latest call came last.
+    const latest = others.toSorted((one, other) => other.at(-1)!.id - one.at(-1)!.id)[0]
+    const giving = isFirst ? (own ?? latest) : (latest ?? own)
+    return isFirst ? giving?.at(-1) : giving?.[0]
   }
 
   /** How many wait in all. */
@@ -131,7 +171,7 @@ export class BulkheadLaw implements Law {
     return [...this.gates.values()].reduce((sum, { waiting }) => sum + waiting.length, 0)
   }
 
-  /** Of those who waited, the tenant goes first of whom the fewest run. */
+  /** Of those who waited and matter most, the tenant goes first of whom the fewest run, and of one tenant who came first, or last. */
   private isFair(call: Call, { running, waiting }: Gate): boolean {
     const { now } = this.stage.world
     const runningOf = (key: string | undefined) =>
@@ -139,7 +179,14 @@ export class BulkheadLaw implements Law {
     const own = runningOf(call.key)
     // Who came in this very instant may have come after the place was given.
     const others = waiting.filter((each) => each.startedAt < now && each.interruptedAt === undefined)
-    return others.every((other) => runningOf(other.key) >= own)
+    return others.every((other) => {
+      if (this.rankOf(other) !== this.rankOf(call)) return this.rankOf(other) < this.rankOf(call)
+      const theirs = runningOf(other.key)
+      if (other.key !== call.key || other.startedAt === call.startedAt) return theirs >= own
+      return this.options.settings.order === "fifo"
+        ? call.startedAt < other.startedAt
+        : call.startedAt > other.startedAt
+    })
   }
 
   /** The tenant of a call that starts may not have had its turn while another waits for the first. */
@@ -149,7 +196,11 @@ export class BulkheadLaw implements Law {
     const { now } = this.stage.world
     const runs = new Set(Array.from(running, ({ key }) => key))
     const waits = waiting.filter(
-      ({ interruptedAt, key, startedAt }) => key !== call.key && startedAt < now && interruptedAt === undefined
+      (other) =>
+        other.key !== call.key &&
+        other.startedAt < now &&
+        other.interruptedAt === undefined &&
+        this.rankOf(other) === this.rankOf(call)
     )
     return waits.every((other) => {
       if (runs.has(other.key)) return true

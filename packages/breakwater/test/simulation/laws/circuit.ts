@@ -220,7 +220,8 @@ export class CircuitLaw implements Law {
       model.pass(this.options.current(), now)
       stage.equal("INV-CB-3", state, model.state, "state")
       stage.equal("INV-CB-8", failureCount, model.failures(now), `failures while ${state}`)
-      stage.equal("INV-CB-5", counters, model.counters, "counters")
+      this.balance(counters)
+      stage.equal("INV-CB-4", counters, model.counters, "counters")
       stage.equal("INV-CB-3", snapshot.version, model.announced.length, "version")
       const wait = model.phase.is === "closed" ? undefined : Math.ceil(model.untilProbe(now))
       stage.equal("INV-CB-9", Option.getOrUndefined(Option.map(retryAfter, Duration.toMillis)), wait, "retryAfter")
@@ -235,6 +236,15 @@ export class CircuitLaw implements Law {
     }
   }
 
+  /** Whatever was let through is in flight or came to one end. */
+  private balance(counters: CircuitBreaker.Counters): void {
+    const { admitted, failed, ignored, inFlight, interrupted, stale, succeeded } = counters
+    const sum = succeeded + failed + ignored + interrupted + stale + inFlight
+    this.stage.equal("INV-CB-5", admitted, sum, "attempts that were let through")
+    const least = Object.values(counters).every((count) => count >= 0)
+    this.stage.hold("INV-CB-5", least, () => `a counter is below 0: ${JSON.stringify(counters)}`)
+  }
+
   readonly due = (): ReadonlyArray<number> => [...this.models.values()].flatMap((model) => model.due)
 
   readonly rest = (): void => {
@@ -244,11 +254,10 @@ export class CircuitLaw implements Law {
     }
   }
 
-  /** INV-CB-7: once the dependency is well and a call comes each second, every circuit closes in time. */
-  recover(call: (key: string | undefined) => void): void {
+  /** INV-CB-7: once the dependency is well and a call with these settings comes each second, every circuit closes in time. */
+  recover(call: (key: string | undefined) => void, settings: CircuitSettings = this.options.current()): void {
     const { world } = this.stage
     for (const [key, model] of this.models) {
-      const settings = this.options.current()
       this.look()
       if (model.overrides.length > 0) continue
       const probing = settings.probeMillis ?? 60_000

@@ -39,7 +39,7 @@ interface Closed {
 type Phase =
   | Closed
   | { readonly is: "open"; readonly since: number; readonly until: number; readonly failures: number }
-  | { readonly is: "half_open"; readonly since: number; readonly probes: Array<Ticket> }
+  | { readonly is: "half_open"; readonly since: number; readonly probes: Array<Ticket>; readonly wishes: Array<number> }
 
 type Mode = CircuitBreaker.Mode
 
@@ -75,6 +75,7 @@ export class CircuitModel {
   readonly announced: Array<Announced> = []
   private admitted: Array<Ticket> = []
   private rejected = 0
+  private wouldReject = 0
   private version = 0
   /** Open times since the circuit last stayed closed for long. */
   private openings: Array<number> = []
@@ -115,18 +116,20 @@ export class CircuitModel {
     })
   }
 
-  private openByItself(settings: CircuitSettings, at: number, because: string, failures: number, retryAfter = 0): void {
+  private openByItself(settings: CircuitSettings, at: number, because: string, failures: number, least = 0): void {
     this.forgetOldOpenings(at)
     const byItself = settings.openMillis(this.openings.length + 1)
-    const openMillis = Math.max(byItself, Math.min(retryAfter, settings.maxRetryAfter))
+    const openMillis = Math.max(byItself, least)
     this.openings.push(openMillis)
     this.open(at, because, failures, openMillis)
   }
 
-  private reopenIfLost(settings: CircuitSettings, at: number, because: string, retryAfter?: number): void {
+  private reopenIfLost(settings: CircuitSettings, at: number, because: string, wish = 0): void {
     const failed = this.failures(at)
     if (failed > settings.probes - settings.successThreshold) {
-      this.openByItself(settings, at, because, failed, retryAfter)
+      // Not before any failed probe has asked to be called again.
+      const wishes = this.phase.is === "half_open" ? this.phase.wishes : []
+      this.openByItself(settings, at, because, failed, Math.max(...wishes.map((wish) => wish - at), wish))
     }
   }
 
@@ -206,14 +209,21 @@ export class CircuitModel {
     }
     if (override?.mode === "disabled") return passed
     const arrival = this.byItself(settings, now, chance)
-    return override?.mode === "metrics_only" && arrival.is !== "admitted" ? passed : arrival
+    if (override?.mode !== "metrics_only" || arrival.is === "admitted") return arrival
+    this.wouldReject++
+    return passed
   }
 
   private byItself(settings: CircuitSettings, now: number, chance: number): Arrival {
     if (this.phase.is === "closed") return this.whileClosed(settings, this.phase, now, chance)
     if (this.phase.is === "open") {
       if (now < this.phase.until) return { is: "open", retryAfter: this.phase.until - now }
-      this.announce(now, "CircuitHalfOpened", {}, () => (this.phase = { is: "half_open", since: now, probes: [] }))
+      this.announce(
+        now,
+        "CircuitHalfOpened",
+        {},
+        () => (this.phase = { is: "half_open", since: now, probes: [], wishes: [] })
+      )
     }
     const phase = this.phase as Extract<Phase, { is: "half_open" }>
     const used = count(phase.probes, ({ outcome }) => outcome !== "ignored" && outcome !== "interrupted")
@@ -293,7 +303,7 @@ export class CircuitModel {
     if (tripped === undefined && !hasRelapsed) return
     const because = hasRelapsed ? "relapsed" : tripped!.because
     const counted = tripped?.counted ?? phase.trip.counted(now)
-    this.openByItself(settings, now, because, counted, failed ? retryAfter : 0)
+    this.openByItself(settings, now, because, counted, failed ? Math.min(retryAfter, settings.maxRetryAfter) : 0)
   }
 
   private endProbe(
@@ -308,8 +318,10 @@ export class CircuitModel {
     ticket.outcome = outcome
     // To the verdict it has failed, to the counters it has not.
     if (isTooSlow) phase.probes.splice(phase.probes.indexOf(ticket), 1, { ...ticket, outcome: "failed" })
-    this.reopenIfLost(settings, now, "probe_failed", outcome === "failed" ? retryAfter : 0)
+    const wish = outcome === "failed" ? Math.min(retryAfter, settings.maxRetryAfter) : 0
+    this.reopenIfLost(settings, now, "probe_failed", wish)
     if (this.phase !== phase) return
+    if (wish > 0) phase.wishes.push(now + wish)
     if (count(phase.probes, (probe) => probe.outcome === "succeeded") >= settings.successThreshold) {
       const rampUntil = settings.rampMillis === 0 ? 0 : now + settings.rampMillis
       this.announce(now, "CircuitClosed", { because: "probes_succeeded" }, () => (this.phase = closed(now, rampUntil)))
@@ -361,6 +373,7 @@ export class CircuitModel {
   forgetCounts(): void {
     this.admitted = this.admitted.filter(({ outcome }) => outcome === undefined || outcome === "lapsed")
     this.rejected = 0
+    this.wouldReject = 0
     this.forgotten = this.announced.length
   }
 
@@ -376,6 +389,7 @@ export class CircuitModel {
       interrupted: ended("interrupted"),
       stale: ended("stale"),
       inFlight: ended(undefined) + ended("lapsed"),
+      wouldReject: this.wouldReject,
       opened: moved("CircuitOpened"),
       halfOpened: moved("CircuitHalfOpened"),
       closed: moved("CircuitClosed")

@@ -25,23 +25,29 @@ const slack = 5e-3
 
 const sum = (taken: ReadonlyArray<Taken>): number => taken.reduce((units, { cost }) => units + cost, 0)
 
+const isRefilled = ({ algorithm }: RateSettings): boolean => algorithm === "gcra" || algorithm === "token-bucket"
+
+/** What is in a bucket from which so much was taken. */
+const tokensAt = ({ burst, limit, window }: RateSettings, taken: ReadonlyArray<Taken>, now: number): number => {
+  let tokens = burst
+  let at = taken[0]?.at ?? now
+  for (const each of taken) {
+    tokens = Math.min(burst, tokens + ((each.at - at) * limit) / window) - each.cost
+    at = each.at
+  }
+  return Math.min(burst, tokens + ((now - at) * limit) / window)
+}
+
 /** Whether a cost has room, counted anew over the list of all that was taken. */
 const hasRoom = (settings: RateSettings, taken: ReadonlyArray<Taken>, now: number, cost: number): boolean => {
-  const { algorithm, burst, limit, window } = settings
+  const { algorithm, limit, window } = settings
   const first = taken[0]?.at ?? now
   const windowOf = (at: number) => Math.floor((at + slack / 2 - first) / window)
   const inWindow = (number: number) => sum(taken.filter(({ at }) => windowOf(at) === number))
   switch (algorithm) {
     case "gcra":
-    case "token-bucket": {
-      let tokens = burst
-      let at = first
-      for (const each of taken) {
-        tokens = Math.min(burst, tokens + ((each.at - at) * limit) / window) - each.cost
-        at = each.at
-      }
-      return Math.min(burst, tokens + ((now - at) * limit) / window) >= cost - 1e-9
-    }
+    case "token-bucket":
+      return tokensAt(settings, taken, now) >= cost - 1e-9
     case "sliding-log":
       return sum(taken.filter(({ at }) => now - at < window)) + cost <= limit
     case "fixed-window":
@@ -75,11 +81,12 @@ const blend = (taken: ReadonlyArray<Taken>, window: number, now: number) => {
 }
 
 interface Lane {
-  readonly taken: Array<Taken>
+  taken: Array<Taken>
   /** In the order in which they came. */
   readonly waiting: Array<Call>
   pausedSince: number
   pausedUntil: number
+  retunedAt: number
 }
 
 interface Options {
@@ -110,17 +117,19 @@ export class RateLaw implements Law {
   private refused = 0
   /** After a pause the limiter lets through less than its bound. */
   private hasPaused = false
+  private settings: RateSettings
 
   constructor(stage: Stage, options: Options) {
     this.stage = stage
     this.options = options
+    this.settings = options.settings
   }
 
   private lane(key: string | undefined): Lane {
     const name = this.options.perKey === false ? undefined : key
     let lane = this.lanes.get(name)
     if (lane === undefined) {
-      lane = { taken: [], waiting: [], ...this.allPaused }
+      lane = { taken: [], waiting: [], ...this.allPaused, retunedAt: -Infinity }
       this.lanes.set(name, lane)
     }
     return lane
@@ -147,14 +156,14 @@ export class RateLaw implements Law {
     stage.equal("INV-RL", first?.id, call.id, "who is first in line")
     stage.hold(
       "INV-RL",
-      hasRoom(options.settings, lane.taken, now + slack, cost),
+      hasRoom(this.settings, lane.taken, now + slack, cost),
       () => `call ${call.id} takes ${cost} units at ${now}, for which there is no room`
     )
     // One whose turn came at the very instant in which the pause began starts.
     const isPaused = lane.pausedSince < now && now < lane.pausedUntil - slack
     stage.hold("INV-RL", !isPaused, () => `call ${call.id} starts during a pause`)
     const waited = now - call.startedAt
-    stage.hold("INV-RL", waited <= options.settings.maxWait + slack, () => `call ${call.id} waited for ${waited} ms`)
+    stage.hold("INV-RL", waited <= this.settings.maxWait + slack, () => `call ${call.id} waited for ${waited} ms`)
     this.leave(lane, call)
     lane.taken.push({ at: now, cost })
     this.started++
@@ -162,7 +171,7 @@ export class RateLaw implements Law {
 
   private left({ call, exit }: Extract<Fact, { _tag: "Left" }>): void {
     const wish = retryAfterOf(exit)
-    if (wish !== undefined) this.pause(call.key, Math.min(wish, this.options.settings.maxPause))
+    if (wish !== undefined) this.pause(call.key, Math.min(wish, this.settings.maxPause))
   }
 
   /** A failure, or an operator, asks for a pause of a key, or of all of them. */
@@ -175,6 +184,19 @@ export class RateLaw implements Law {
       lane.pausedUntil = Math.max(lane.pausedUntil, now + millis)
     }
     this.hasPaused = true
+  }
+
+  /** Other numbers are in force. A bucket begins anew with what is in use; what is counted in windows stays. */
+  retune(settings: RateSettings): void {
+    const { now } = this.stage.world
+    for (const lane of this.lanes.values()) {
+      lane.retunedAt = now
+      if (!isRefilled(settings)) continue
+      const used = this.settings.burst - tokensAt(this.settings, lane.taken, now)
+      const cost = Math.min(used, settings.burst)
+      lane.taken = cost > 1e-6 ? [{ at: now, cost }] : []
+    }
+    this.settings = settings
   }
 
   /** An operator ends the pause of a key, or without one every pause. */
@@ -194,17 +216,18 @@ export class RateLaw implements Law {
     this.refused++
     const { options, stage } = this
     const { now } = stage.world
-    const { maxQueue, maxWait } = options.settings
+    const { maxQueue, maxWait } = this.settings
     stage.equal("INV-RL", call.attempts.length, 0, `attempts of the refused call ${call.id}`)
     if (this.hasPaused) return
-    stage.equal("INV-RL", now, call.startedAt, `the refusal of call ${call.id}`)
+    // Whoever waits is refused later only if other numbers make its turn too late.
+    if (now !== lane.retunedAt) stage.equal("INV-RL", now, call.startedAt, `the refusal of call ${call.id}`)
     // When its turn would come, after all who wait.
     const cost = options.costOf(call)
     const turn = this.turnOf(lane, [...ahead, call], now) - now
     const isFull = maxWait > 0 && ahead.length >= maxQueue
     stage.hold(
       "INV-RL",
-      isFull || turn > Math.min(maxWait, (options.deadlineOf?.(call) ?? Infinity) - now) - slack,
+      isFull || now + turn > Math.min(call.startedAt + maxWait, options.deadlineOf?.(call) ?? Infinity) - slack,
       () => `call ${call.id} is refused ${cost} units at ${now}, for which there is room in ${turn} ms`
     )
     const told = Duration.toMillis(reason.retryAfter)
@@ -218,17 +241,13 @@ export class RateLaw implements Law {
 
   /** When the last of those who wait has its turn, each after the one before. */
   private turnOf({ taken }: Lane, waiting: ReadonlyArray<Call>, now: number): number {
-    const { costOf, settings } = this.options
+    const { settings } = this
+    const { costOf } = this.options
     const list = [...taken]
     let at = now
     for (const call of waiting) {
       const cost = costOf(call)
-      if (
-        cost >
-        (settings.algorithm === "gcra" || settings.algorithm === "token-bucket" ? settings.burst : settings.limit)
-      ) {
-        return Infinity
-      }
+      if (cost > (isRefilled(settings) ? settings.burst : settings.limit)) return Infinity
       at = earliest((time) => hasRoom(settings, list, time, cost), at, settings)
       list.push({ at, cost })
     }
@@ -236,7 +255,8 @@ export class RateLaw implements Law {
   }
 
   readonly settled = (): void => {
-    const { settings, costOf } = this.options
+    const { settings } = this
+    const { costOf } = this.options
     const { now } = this.stage.world
     for (const { taken, waiting } of this.lanes.values()) {
       const places = settings.maxWait === 0 ? 0 : settings.maxQueue
@@ -270,7 +290,7 @@ export class RateLaw implements Law {
   readonly due = (): ReadonlyArray<number> =>
     [...this.lanes.values()].flatMap((lane) => {
       const last = lane.taken.at(-1)
-      return last === undefined ? [] : [lane.pausedUntil, last.at + this.options.settings.window]
+      return last === undefined ? [] : [lane.pausedUntil, last.at + this.settings.window]
     })
 }
 

@@ -32,7 +32,8 @@ const costOf = ({ variant }: Call): number => (variant < 0.7 ? 1 : variant < 0.9
 
 export const rateLimiterSubject = (
   name = "a rate limiter",
-  tampered: (settings: RateLimiter.SettingsInput) => RateLimiter.SettingsInput = (settings) => settings
+  tampered: (settings: RateLimiter.SettingsInput) => RateLimiter.SettingsInput = (settings) => settings,
+  retuned: (next: RateSettings, before: RateSettings) => RateSettings = (next) => next
 ): Subject => ({
   name,
   open: (stage, dice) => {
@@ -57,8 +58,17 @@ export const rateLimiterSubject = (
       settings: { ...settings, perKey },
       guard: (call) =>
         stage.body(call).pipe(stage.attempt(call), limiter.protect({ key: call.key, cost: costOf(call) })),
-      commands: settings.maxPause === 0 ? [] : ["pause", "resume"],
+      commands: settings.maxPause === 0 ? ["retune"] : ["pause", "resume", "retune"],
       command: (name, key, value) => {
+        if (name === "retune") {
+          const dice = new Dice(value * 2 ** 32)
+          const limit = dice.whole(1, 6)
+          const burst = settings.burst === settings.limit ? limit : dice.whole(1, 6)
+          const next = { ...settings, limit, burst }
+          law.retune(next)
+          world.run(limiter.retune(tampered({ ...rateInput(retuned(next, settings)), perKey })))
+          return world.settle()
+        }
         if (name === "resume") {
           law.resume(key)
           return world.run(limiter.resume(key))

@@ -5,6 +5,7 @@ import {
   Coalesce,
   Policy,
   Preset,
+  Priority,
   RateLimiter,
   Registry,
   Resilience,
@@ -28,11 +29,12 @@ import { RetryLaw } from "../laws/retry.ts"
 import { TimeoutLaw } from "../laws/timeout.ts"
 import type { Subject } from "../Simulation.ts"
 import type { Attempt, Call, Law, Stage } from "../Stage.ts"
-import { drawBulkhead } from "./bulkhead.ts"
+import { drawBulkhead, priorityOf } from "./bulkhead.ts"
 import { circuitCommands, commandCircuit } from "./circuit.ts"
 import { drawRate, rateInput } from "./rateLimiter.ts"
 import { drawBudget } from "./retryBudget.ts"
 import {
+  asWritten,
   type Configured,
   Current,
   drawConfigured,
@@ -41,7 +43,8 @@ import {
   type InForce,
   inForce,
   Reading,
-  repeatRejections
+  repeatRejections,
+  slower
 } from "./stack.ts"
 
 /** What one call goes through with. */
@@ -213,7 +216,7 @@ export const slotsSubject = (name = "a stack with every slot", tampered: Tampere
     const runOf = (call: Call) => runs.get(call)!
     const runOfView = new Map<Call, Run>()
     const infoOf = (view: Call) => runOfView.get(view)?.info
-    let configured: Configured = { overlay: {}, isEnabled: true, retry: true, circuitBreaker: true }
+    let configured = asWritten
     const reading = new Reading(world, () => configured)
 
     const drawn = {
@@ -278,6 +281,7 @@ export const slotsSubject = (name = "a stack with every slot", tampered: Tampere
     const bulkhead = new BulkheadLaw(stage, {
       operation,
       deadlineOf,
+      priorityOf,
       settings: drawn.bulkhead,
       snapshots: () => seen?.bulkheads ?? []
     })
@@ -479,6 +483,13 @@ export const slotsSubject = (name = "a stack with every slot", tampered: Tampere
       passThrough(stage, (call) => coalesce.leaderOf(call))
     )
 
+    const configure = (next: Configured): void => {
+      configured = next
+      reading.configured()
+      const { overlay, ...switches } = next
+      world.run(resilience.configure((current) => ({ ...current, ...switches, overlay: Preset.overlay(overlay) })))
+    }
+
     return {
       settings: {
         ...drawn,
@@ -519,17 +530,14 @@ export const slotsSubject = (name = "a stack with every slot", tampered: Tampere
                     : Effect.andThen(Effect.sleep(fallback.millis), fallback.exit)
                 }
               })
-        return Effect.provideContext(guarded, context).pipe(Effect.provideService(Current, call))
+        return Effect.provideContext(guarded, context).pipe(
+          Priority.withPriority(priorityOf(call)),
+          Effect.provideService(Current, call)
+        )
       },
       commands: [...circuitCommands, "configure", "configure", "reset metrics"],
       command: (name, key, value) => {
-        if (name === "configure") {
-          configured = drawConfigured(new Dice(value * 2 ** 32))
-          reading.configured()
-          const { overlay, ...switches } = configured
-          world.run(resilience.configure((current) => ({ ...current, ...switches, overlay: Preset.overlay(overlay) })))
-          return
-        }
+        if (name === "configure") return configure(drawConfigured(new Dice(value * 2 ** 32)))
         reading.touch()
         if (name === "reset metrics") {
           world.run(resilience.resetMetrics())
@@ -540,6 +548,16 @@ export const slotsSubject = (name = "a stack with every slot", tampered: Tampere
           world.run(resilience.circuit(key === undefined ? operation : `${operation}:${key}`))
         )
         if (circuit !== undefined) commandCircuit(stage, circuits, circuit, name, value)
+      },
+      recover: (call) => {
+        const [{ has, known }] = strategies
+        // Calls that a limit keeps out heal nothing.
+        if (has.admission || has.quota) return
+        configure(asWritten)
+        const own = inForce(known, asWritten).circuit
+        if (own === undefined) return
+        reading.touch(known)
+        circuits.recover(call, slower(own, reading.settings!))
       },
       residue: () => {
         world.run(Scope.close(scope, Exit.void))

@@ -65,6 +65,9 @@ export interface Configured {
   readonly circuitBreaker: boolean
 }
 
+/** Every strategy as it was written. */
+export const asWritten: Configured = { overlay: {}, isEnabled: true, retry: true, circuitBreaker: true }
+
 export const drawConfigured = (dice: Dice): Configured => {
   const maybe = <A>(from: ReadonlyArray<A>): A | undefined => (dice.chance(0.4) ? dice.pick(from) : undefined)
   return {
@@ -179,6 +182,16 @@ export class Reading {
   }
 }
 
+/** Of two circuits the longer time to heal. */
+export const slower = (one: CircuitSettings, other: CircuitSettings): CircuitSettings => ({
+  ...one,
+  probes: Math.max(one.probes, other.probes),
+  probeMillis:
+    one.probeMillis === undefined || other.probeMillis === undefined
+      ? undefined
+      : Math.max(one.probeMillis, other.probeMillis)
+})
+
 export const drawFallback = (dice: Dice, call: Call): FallbackSettings | undefined =>
   dice.chance(0.5)
     ? {
@@ -204,7 +217,7 @@ export const stackSubject: Subject = {
     // Two strategies share the operation; most calls come by the first.
     const strategies = [drawStrategy(dice, "first"), drawStrategy(dice, "second")] as const
     const calls = new Map<Call, InForce & { readonly fallback: FallbackSettings | undefined }>()
-    let configured: Configured = { overlay: {}, isEnabled: true, retry: true, circuitBreaker: true }
+    let configured = asWritten
 
     const tracing: Tracing.Tracing = {
       call: (self) => self,
@@ -263,6 +276,13 @@ export const stackSubject: Subject = {
       passThrough(stage)
     )
 
+    const configure = (next: Configured): void => {
+      configured = next
+      reading.configured()
+      const { overlay, ...switches } = next
+      world.run(resilience.configure((current) => ({ ...current, ...switches, overlay: Preset.overlay(overlay) })))
+    }
+
     return {
       settings: strategies.map(({ strategy }) => strategy.settings),
       guard: (call) => {
@@ -291,13 +311,7 @@ export const stackSubject: Subject = {
       },
       commands: [...circuitCommands, "configure", "configure", "reset metrics"],
       command: (name, key, value) => {
-        if (name === "configure") {
-          configured = drawConfigured(new Dice(value * 2 ** 32))
-          reading.configured()
-          const { overlay, ...switches } = configured
-          world.run(resilience.configure((current) => ({ ...current, ...switches, overlay: Preset.overlay(overlay) })))
-          return
-        }
+        if (name === "configure") return configure(drawConfigured(new Dice(value * 2 ** 32)))
         reading.touch()
         if (name === "reset metrics") {
           world.run(resilience.resetMetrics())
@@ -308,6 +322,14 @@ export const stackSubject: Subject = {
           world.run(resilience.circuit(key === undefined ? operation : `${operation}:${key}`))
         )
         if (circuit !== undefined) commandCircuit(stage, circuits, circuit, name, value)
+      },
+      recover: (call) => {
+        const [known] = strategies
+        configure(asWritten)
+        const own = inForce(known, asWritten).circuit
+        if (own === undefined) return
+        reading.touch(known)
+        circuits.recover(call, slower(own, reading.settings!))
       },
       residue: () => {
         world.run(Scope.close(scope, Exit.void))
