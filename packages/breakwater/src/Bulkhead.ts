@@ -488,14 +488,14 @@ export class Bulkheads implements Policy.Running<Settings, Snapshot> {
         place = gate.enter(tenant)
         if (place !== undefined) return start()
         if (settings.maxQueue === 0 || Math.min(maxWait, moment.left) <= 0) return Effect.fail(gate.refuse(key, 0))
-        moment.enqueue()
+        Moment.enqueue(moment)
         return Effect.flatMap(
           Effect.callback<void, BulkheadRejection>((resume) => {
             waiting = new Waiting(gate, { key, tenant, maxWait }, Fiber.getCurrent()!, moment, resume)
             gate.arrive(waiting)
           }),
           () => {
-            gate.hasWaited(moment.dequeue() - waiting!.since)
+            gate.hasWaited(Moment.dequeue(moment) - waiting!.since)
             return start()
           }
         )
@@ -514,7 +514,7 @@ export class Bulkheads implements Policy.Running<Settings, Snapshot> {
           const gone = waiting
           waiting = undefined
           // It may have waited in vain.
-          moment.dequeue()
+          Moment.dequeue(moment)
           gate.leave(gone)
         }
         return undefined

@@ -436,22 +436,23 @@ export const Keeper = /*#__PURE__*/ Context.Reference<KeeperService | undefined>
  * @since 0.1.0
  */
 export class Circuit {
-  readonly key: string | undefined
-  /** Used since room was looked for last. @internal */
-  touched = false
   // Not private: what reads and steers a circuit are functions, which a program bundles if it names them.
-  /** @internal */
-  readonly shared: Shared
+  // First stands what a call that succeeds touches, side by side in memory.
   /** @internal */
   readonly cell: Ref.Ref<circuit.Machine>["ref"]
   /** @internal */
-  lastFailureTime: number | undefined = undefined
-  /** @internal */
   admitted = 0
   /** @internal */
-  rejected = 0
-  /** @internal */
   succeeded = 0
+  /** Used since room was looked for last. @internal */
+  touched = false
+  readonly key: string | undefined
+  /** @internal */
+  readonly shared: Shared
+  /** @internal */
+  lastFailureTime: number | undefined = undefined
+  /** @internal */
+  rejected = 0
   /** @internal */
   failed = 0
   /** @internal */
@@ -689,24 +690,41 @@ const advance = (self: Circuit, clock: Clock.Clock, now: number): circuit.Machin
   return current
 }
 
-/** What a circuit decides by. @internal */
-export const factsUnsafe = ({ cell, shared }: Circuit, { now }: Moment.Moment): Facts => {
-  const self = cell.current
+/**
+ * A circuit at the end of a call, as it stood: what is to be told of it is
+ * made of that for whoever asks.
+ *
+ * @internal
+ */
+export interface Reading {
+  readonly machine: circuit.Machine
+  readonly settings: Settings
+  readonly failureCount: number
+  readonly now: number
+}
+
+/** @internal */
+export const readUnsafe = ({ cell, shared }: Circuit, { now }: Moment.Moment): Reading => ({
+  machine: cell.current,
+  settings: shared.tuning.settings,
+  // A window goes on counting.
+  failureCount: machine.failures(cell.current, now),
+  now
+})
+
+/** @internal */
+export const factsOf = ({ failureCount, machine: self, now, settings }: Reading): Facts => {
   const state = machine.state(self)
+  const overrides = self.overrides?.list ?? []
   return {
     state,
     version: self.version,
-    failureCount: machine.failures(self, now),
-    settings: shared.tuning.settings,
+    failureCount,
+    settings,
     since: now - self.automatic.since,
     untilProbe: machine.untilProbe(self, now),
-    isolatedBecause: state === "isolated" ? self.overrides?.list[0].reason : undefined,
-    overrides: (self.overrides?.list ?? []).map(({ actor, mode, reason, until }) => ({
-      mode,
-      reason,
-      actor,
-      left: until - now
-    }))
+    isolatedBecause: state === "isolated" ? overrides[0]?.reason : undefined,
+    overrides: overrides.map(({ actor, mode, reason, until }) => ({ mode, reason, actor, left: until - now }))
   }
 }
 
@@ -979,11 +997,11 @@ export interface MakeOptions {
  * @since 0.1.0
  */
 export class Circuits {
+  private current: Tuning
+  private readonly unkeyed: Circuit
   readonly operation: string
   readonly events: Sink
-  private current: Tuning
   private readonly maxKeys: number
-  private readonly unkeyed: Circuit
   private keyed: BoundedMap<string, Circuit> | undefined = undefined
   private overflow: Circuit | undefined = undefined
 

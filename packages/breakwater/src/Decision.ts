@@ -9,7 +9,7 @@
  *
  * @since 0.1.0
  */
-import type * as CircuitBreaker from "./CircuitBreaker.ts"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as Moment from "./Moment.ts"
 import type { Reason } from "./ResilienceError.ts"
 import type * as Strategy from "./Strategy.ts"
@@ -53,6 +53,11 @@ export interface Decision {
   readonly circuit: CircuitBreaker.Facts | undefined
 }
 
+/** A decision with its circuit as it stood. @internal */
+export interface Remembered extends Omit<Decision, "circuit"> {
+  readonly circuit: CircuitBreaker.Reading | undefined
+}
+
 /**
  * What is remembered, and how much.
  *
@@ -77,7 +82,7 @@ export interface Options {
 export class Log {
   private readonly options: Options
   /** @internal */
-  ring: Array<Decision> = []
+  ring: Array<Remembered> = []
   /** @internal */
   count = 0
 
@@ -85,7 +90,7 @@ export class Log {
     this.options = options
   }
 
-  add(decision: Omit<Decision, "id">): Decision {
+  add(decision: Omit<Remembered, "id">): Remembered {
     const added = { id: `${this.options.run}-${decision.operation}-${++this.count}`, ...decision }
     const { capacity } = this.options
     if (this.ring.length < capacity) this.ring.push(added)
@@ -96,4 +101,7 @@ export class Log {
 
 /** What a log remembers, newest first. @internal */
 export const newestFirst = ({ count, ring }: Log): ReadonlyArray<Decision> =>
-  Array.from({ length: ring.length }, (_, back) => ring[(count - 1 - back) % ring.length]!)
+  Array.from({ length: ring.length }, (_, back) => {
+    const { circuit, ...decision } = ring[(count - 1 - back) % ring.length]!
+    return { ...decision, circuit: circuit && CircuitBreaker.factsOf(circuit) }
+  })

@@ -41,7 +41,8 @@ export class Moment {
   private ownDeadline: Deadline.Deadline | undefined
   private knownClock: Clock.Clock | undefined
   private reading: number | undefined
-  private queuedAt: number | undefined
+  /** Since when it waits for one. @internal */
+  queuedAt: number | undefined
   /** When the call was first counted; `undefined` until then. */
   startedAt: number | undefined
   /** How long the attempt took that ended last, in milliseconds, while its operation has not recorded it. */
@@ -80,19 +81,6 @@ export class Moment {
   /** Reads the clock again. */
   read(): number {
     return (this.reading = Monotonic.now(this.clock))
-  }
-
-  /** The call begins to wait for its turn. */
-  enqueue(): void {
-    this.queuedAt = this.now
-  }
-
-  /** The call waits no longer, if it did. Reads the clock again. */
-  dequeue(): number {
-    const now = this.read()
-    if (this.queuedAt !== undefined) this.queued += now - this.queuedAt
-    this.queuedAt = undefined
-    return now
   }
 
   /** A number from 0 to below 1, by chance. */
@@ -145,4 +133,27 @@ export const within = (fiber: Fiber.Fiber<unknown, unknown>, limit: number): Mom
   const moment = new Moment(fiber)
   moment.limit(limit)
   return moment
+}
+
+/**
+ * The call begins to wait for its turn.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const enqueue = (moment: Moment): void => {
+  moment.queuedAt = moment.now
+}
+
+/**
+ * The call waits no longer, if it did. Reads the clock again.
+ *
+ * @category commands
+ * @since 0.1.0
+ */
+export const dequeue = (moment: Moment): number => {
+  const now = moment.read()
+  if (moment.queuedAt !== undefined) moment.queued += now - moment.queuedAt
+  moment.queuedAt = undefined
+  return now
 }

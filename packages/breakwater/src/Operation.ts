@@ -155,6 +155,12 @@ const noTrouble = (): Trouble => ({
 
 const noAttempts: ReadonlyArray<Decision.FailedAttempt> = []
 
+/** What all operations share. */
+interface Services {
+  readonly events: Sink
+  readonly decisions: Decision.Options
+}
+
 /** What an event says besides where and when. */
 type Facts<Tag extends ResilienceEvent["_tag"]> = Omit<
   Extract<ResilienceEvent, { _tag: Tag }>,
@@ -168,35 +174,21 @@ type Facts<Tag extends ResilienceEvent["_tag"]> = Omit<
  * @category models
  * @since 0.1.0
  */
-export class Operation {
-  /** @internal */
-  resolved: Strategy.Resolved
+export class Operation<out R extends Strategy.Resolved = Strategy.Resolved> {
+  // First stands what a call that succeeds touches, side by side in memory.
+  /** By what it runs: one object for all operations that run by the same. @internal */
+  resolved: R
+  /** `undefined` while no strategy of the operation had a circuit breaker. */
+  circuits: CircuitBreaker.Circuits | undefined
   /** The policies that a strategy of the operation has started. */
   policies: Policies | undefined = undefined
-  /** @internal */
-  flights: Coalesce.Flights | undefined = undefined
-  private readonly events: Sink
-  /** `undefined` while every call went well. */
-  /** @internal */
-  known: Trouble | undefined = undefined
-  /** @internal */
-  abandoned = 0
-  /** Durations of calls and of attempts, but for those of `atOnce`. */
-  /** @internal */
-  callLatency: LatencyRecorder | undefined = undefined
-  /** @internal */
-  attemptLatency: LatencyRecorder | undefined = undefined
-  /** @internal */
-  log: Decision.Log | undefined = undefined
-  /** Not counting `atOnce`. */
-  /** @internal */
-  lastSuccess = -Infinity
-  /** @internal */
-  lastFailure = -Infinity
-  // From here on stands what a call that succeeds touches, side by side in memory.
-  private readonly decisionOptions: Decision.Options
+  readonly name: string
+  /** Called since room was looked for last. @internal */
+  touched = false
   /** @internal */
   calls = 0
+  /** @internal */
+  attempts = 0
   /** @internal */
   succeeded = 0
   /** @internal */
@@ -205,29 +197,46 @@ export class Operation {
   rejected = 0
   /** @internal */
   interrupted = 0
-  /** @internal */
-  attempts = 0
-  /** Calls that took as long as their attempt, and succeeded: most of them. One duration, recorded once. */
-  /** @internal */
+  /**
+   * Calls that took as long as their attempt, and succeeded: most of them. One
+   * duration, recorded once.
+   *
+   * @internal
+   */
   atOnce: LatencyRecorder | undefined = undefined
-  readonly name: string
-  /** Called since room was looked for last. @internal */
-  touched = false
-  /** `undefined` while no strategy of the operation had a circuit breaker. */
-  circuits: CircuitBreaker.Circuits | undefined
+  private readonly services: Services
+  /** What its code names. @internal */
+  readonly own: Strategy.Own
+  /** @internal */
+  flights: Coalesce.Flights | undefined = undefined
+  /** `undefined` while every call went well. @internal */
+  known: Trouble | undefined = undefined
+  /** @internal */
+  abandoned = 0
+  /** Durations of calls, but for those of `atOnce`. @internal */
+  callLatency: LatencyRecorder | undefined = undefined
+  /** Durations of attempts, but for those of `atOnce`. @internal */
+  attemptLatency: LatencyRecorder | undefined = undefined
+  /** @internal */
+  log: Decision.Log | undefined = undefined
+  /** Not counting `atOnce`. @internal */
+  lastSuccess = -Infinity
+  /** @internal */
+  lastFailure = -Infinity
 
   /** @internal */
   constructor(
     name: string,
-    resolved: Strategy.Resolved,
+    own: Strategy.Own,
+    resolved: R,
     circuits: CircuitBreaker.Circuits | undefined,
-    services: { readonly events: Sink; readonly decisions: Decision.Options }
+    services: Services
   ) {
-    this.events = services.events
-    this.decisionOptions = services.decisions
-    this.name = name
     this.resolved = resolved
     this.circuits = circuits
+    this.name = name
+    this.services = services
+    this.own = own
   }
 
   /** The call is counted at its first attempt, in one step with watching how it ends. @internal */
@@ -273,7 +282,7 @@ export class Operation {
       const { id } = this.decide("rejected", error, startedAt, call, moment)
       error.decisionId = id
       // Its message is not built for nobody.
-      if (this.events.isActive())
+      if (this.services.events.isActive())
         this.publish("CallRejected", call.key, moment.clock, { reason, message: error.reason.message, decisionId: id })
       return
     }
@@ -289,7 +298,7 @@ export class Operation {
   }
 
   private isSampled(): boolean {
-    const { sampleEvery } = this.decisionOptions
+    const { sampleEvery } = this.services.decisions
     // Of those that ended: while a call is in flight, `calls` stands still for many ends.
     return sampleEvery > 0 && (this.calls - this.inFlight) % sampleEvery === 0
   }
@@ -300,10 +309,10 @@ export class Operation {
     startedAt: number,
     { key, strategy }: Ended,
     moment: Moment
-  ): Decision.Decision {
+  ): Decision.Remembered {
     const { resolved } = this
     const circuit = this.circuits?.findUnsafe(key)
-    this.log ??= new Decision.Log(this.decisionOptions)
+    this.log ??= new Decision.Log(this.services.decisions)
     return this.log.add({
       operation: this.name,
       key,
@@ -318,7 +327,7 @@ export class Operation {
       error: error === undefined ? undefined : errorName(error),
       failedAttempts: moment.failedAttempts ?? noAttempts,
       queued: moment.queued,
-      circuit: circuit && CircuitBreaker.factsUnsafe(circuit, moment)
+      circuit: circuit && CircuitBreaker.readUnsafe(circuit, moment)
     })
   }
 
@@ -395,10 +404,10 @@ export class Operation {
     clock: Clock.Clock,
     facts: Facts<Tag>
   ): void {
-    if (!this.events.isActive()) return
+    if (!this.services.events.isActive()) return
     // The tag belongs to the facts, which the compiler cannot see through the generic.
     const event = { _tag, operation: this.name, key, at: timestamp(clock), ...facts } as unknown as ResilienceEvent
-    this.events.publishUnsafe(event)
+    this.services.events.publishUnsafe(event)
   }
 
   /** No call runs and every circuit is at rest: forgetting it loses only its counters. @internal */

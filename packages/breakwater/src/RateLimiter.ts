@@ -821,10 +821,10 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
         const joined = lane.joinUnsafe({ key: call.key, cost }, wait, moment, fiber)
         if (!(joined instanceof Permit)) return Effect.fail(joined)
         permit = joined
-        moment.enqueue()
+        Moment.enqueue(moment)
         return Effect.flatMap(joined.turn, () => {
           joined.settleUnsafe()
-          moment.dequeue()
+          Moment.dequeue(moment)
           return start()
         })
       }),
@@ -835,7 +835,7 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
           permit = undefined
           own.cancelUnsafe()
           // Refused after a wait.
-          if (!hasStarted) moment.dequeue()
+          if (!hasStarted) Moment.dequeue(moment)
         }
         if (!hasStarted) return undefined
         hasStarted = false

@@ -408,12 +408,30 @@ export interface CallOptions {
  */
 export const run = <A, E, R>(
   self: Effect.Effect<A, E, R>,
-  { makeStep, nested }: Prepared,
-  { budget, key, observer, operation = "retry", rules = [] }: CallOptions,
+  prepared: Prepared,
+  call: CallOptions,
   moment: Moment.Moment
 ): Effect.Effect<A, E, R> => {
   const start = moment.now
-  const spending = budget?.spend(start)
+  const spending = call.budget?.spend(start)
+  if (prepared.nested === "innerYields") {
+    const { announced, decide } = repeating(self, prepared, call, moment, start, spending)
+    const first = Effect.provideService(self, Around, announced())
+    return spending === undefined ? Effect.catchCause(first, decide) : spending.run(first, decide)
+  }
+  // What repeats is made on the first failure only.
+  const orElse = (cause: Cause.Cause<E>) => repeating(self, prepared, call, moment, start, spending).decide(cause)
+  return spending === undefined ? Effect.catchCause(self, orElse) : spending.run(self, orElse)
+}
+
+const repeating = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  { makeStep, nested }: Prepared,
+  { key, observer, operation = "retry", rules = [] }: CallOptions,
+  moment: Moment.Moment,
+  start: number,
+  spending: Policy.Spending | undefined
+) => {
   let attempt = 1
   let step: Effect.Success<typeof makeStep> | undefined
 
@@ -484,8 +502,7 @@ export const run = <A, E, R>(
       })
     })
 
-  const first = nested === "innerYields" ? Effect.provideService(self, Around, announced()) : self
-  return spending === undefined ? Effect.catchCause(first, decide) : spending.run(first, decide)
+  return { announced, decide }
 }
 
 /** A pause that ends so many milliseconds before the deadline ends with it: sums with fractions are not exact. */

@@ -58,32 +58,22 @@ export interface Options {
   readonly maxKeys: number
 }
 
-/** A strategy with its numbers in force, and its pipeline. All operations under it share it. */
+/** A strategy with its numbers in force, and its pipeline. */
 interface Prepared {
   readonly strategy: Strategy.Strategy
   readonly pipeline: Pipeline.Pipeline
+  /** By why operations run by it, one for all of them. */
+  readonly inForce: { [Source in Strategy.Source]?: InForce }
 }
 
-/** An operation with what it runs by. One object, so that a call touches little memory. */
-class Entry extends Operation {
-  readonly own: Own
-  pipeline: Pipeline.Pipeline
-  version: number
-
-  constructor(
-    name: string,
-    own: Own,
-    { pipeline, source, strategy }: Prepared & { readonly source: Strategy.Source },
-    circuits: CircuitBreaker.Circuits | undefined,
-    version: number,
-    options: Options
-  ) {
-    super(name, { source, strategy }, circuits, options)
-    this.own = own
-    this.pipeline = pipeline
-    this.version = version
-  }
+/** What an operation runs by. */
+interface InForce extends Strategy.Resolved {
+  readonly chosen: Own
+  readonly pipeline: Pipeline.Pipeline
+  readonly version: number
 }
+
+type Entry = Operation<InForce>
 
 /**
  * The running operations of a program.
@@ -126,15 +116,16 @@ export class Running {
     fiber: Fiber.Fiber<unknown, unknown>
   ): Effect.Effect<A, E | ResilienceError, R> {
     const entry = this.entries.get(name) ?? this.start(name, own, fiber.getRef(Clock.Clock))
-    if (entry.version !== this.version) this.update(entry, fiber.getRef(Clock.Clock))
+    if (entry.resolved.version !== this.version) this.update(entry, fiber.getRef(Clock.Clock))
+    const { resolved } = entry
     const pipeline =
-      own === undefined || own === entry.own || entry.resolved.source === "operator"
-        ? entry.pipeline
+      own === undefined || own === resolved.chosen || resolved.source === "operator"
+        ? resolved.pipeline
         : this.prepare(own, fiber.getRef(Clock.Clock)).pipeline
     // This call's own strategy may have a circuit where the operation's has none.
     if (entry.circuits === undefined && pipeline.tuning !== undefined)
       entry.circuits = this.circuitsOf(entry.name, pipeline, Monotonic.now(fiber.getRef(Clock.Clock)))
-    if (pipeline !== entry.pipeline && (pipeline.started.length > 0 || pipeline.budget !== undefined))
+    if (pipeline !== resolved.pipeline && (pipeline.started.length > 0 || pipeline.budget !== undefined))
       this.startPolicies(entry, pipeline, false, Monotonic.now(fiber.getRef(Clock.Clock)))
     return this.chooser.isEnabled ? pipeline.run(self, entry, call, fiber) : self
   }
@@ -154,7 +145,7 @@ export class Running {
     const now = Monotonic.now(clock)
     const resolved = this.resolve(name, own, clock)
     const circuits = this.circuitsOf(name, resolved.pipeline, now)
-    const entry = new Entry(name, own, resolved, circuits, this.version, this.options)
+    const entry = new Operation(name, own, resolved, circuits, this.options)
     this.startPolicies(entry, resolved.pipeline, true, now)
     return entry
   }
@@ -162,10 +153,9 @@ export class Running {
   /** Takes over what has changed. @internal */
   update(entry: Entry, clock: Clock.Clock): void {
     const now = Monotonic.now(clock)
-    const { pipeline, source, strategy } = this.resolve(entry.name, entry.own, clock)
-    entry.pipeline = pipeline
-    entry.version = this.version
-    entry.resolved = { source, strategy }
+    const resolved = this.resolve(entry.name, entry.own, clock)
+    const { pipeline } = resolved
+    entry.resolved = resolved
     if (entry.circuits === undefined) entry.circuits = this.circuitsOf(entry.name, pipeline, now)
     else if (pipeline.tuning !== undefined) entry.circuits.retuneUnsafe(pipeline.tuning)
     this.startPolicies(entry, pipeline, true, now)
@@ -194,9 +184,10 @@ export class Running {
     return CircuitBreaker.makeCircuits({ operation, tuning, events, maxKeys, now }, keeper)
   }
 
-  private resolve(name: string, own: Own, clock: Clock.Clock): Prepared & { readonly source: Strategy.Source } {
+  private resolve(name: string, own: Own, clock: Clock.Clock): InForce {
     const { chosen, source } = this.chooser.choose(name, own)
-    return { ...this.prepare(chosen, clock), source }
+    const { inForce, pipeline, strategy } = this.prepare(chosen, clock)
+    return (inForce[source] ??= { chosen, source, strategy, pipeline, version: this.version })
   }
 
   private prepare(chosen: Own, clock: Clock.Clock): Prepared {
@@ -206,14 +197,14 @@ export class Running {
     this.prepared++
     const { maxKeys, rules, tracing } = this.options
     const strategy = this.chooser.strategyOf(chosen)
-    const inForce = { ...strategy, rules: [...strategy.rules, ...rules] }
+    const tuned = { ...strategy, rules: [...strategy.rules, ...rules] }
     const { retryBudget } = strategy.settings
     let budget: Pipeline.Budget | undefined
     if (retryBudget !== false) {
       const kept = (this.budgets ??= retryBudget.keepUnsafe(maxKeys))
       budget = { settings: retryBudget, kept, shared: kept.shared(retryBudget, Monotonic.now(clock)) }
     }
-    const prepared = { strategy: inForce, pipeline: Pipeline.make(inForce, tracing, budget) }
+    const prepared = { strategy: tuned, pipeline: Pipeline.make(tuned, tracing, budget), inForce: {} }
     cache.set(chosen, prepared)
     return prepared
   }
@@ -230,7 +221,7 @@ export class Running {
 /** A running operation by either of its names, up to date with the configuration. @internal */
 export const operationUnsafe = (self: Running, name: string, clock: Clock.Clock): Operation | undefined => {
   const entry = name === overflowName ? self.overflow : self.entries.get(self.chooser.nameOf(name))
-  if (entry !== undefined && entry.version !== self.version) self.update(entry, clock)
+  if (entry !== undefined && entry.resolved.version !== self.version) self.update(entry, clock)
   return entry
 }
 
@@ -238,7 +229,7 @@ export const operationUnsafe = (self: Running, name: string, clock: Clock.Clock)
 export const operationsUnsafe = (self: Running, clock: Clock.Clock): ReadonlyArray<Operation> => {
   const entries = Array.from(self.entries.values())
   if (self.overflow !== undefined) entries.push(self.overflow)
-  for (const entry of entries) if (entry.version !== self.version) self.update(entry, clock)
+  for (const entry of entries) if (entry.resolved.version !== self.version) self.update(entry, clock)
   return entries
 }
 
