@@ -602,27 +602,23 @@ export class Circuit {
 
   private publish(move: circuit.Move, clock: Clock.Clock, exit: Exit.Exit<unknown, unknown> | undefined): void {
     // The facts of a move are those of its event, but for times: they are numbers in it.
-    const { _tag, at, openMillis, overdueMillis, until, ...facts } = move as circuit.Move & Partial<Times>
-    this.shared.events.publishUnsafe({
-      ...facts,
-      ...(openMillis !== undefined && {
-        openFor: Duration.millis(openMillis),
-        error: exit !== undefined && Exit.isFailure(exit) ? errorName(Cause.squash(exit.cause)) : undefined
-      }),
-      ...(overdueMillis !== undefined && { overdue: Duration.millis(overdueMillis) }),
-      ...(until !== undefined && { expiresIn: until === Infinity ? undefined : Duration.millis(until - at) }),
-      _tag: _tag === "ProbeLapsed" ? _tag : `Circuit${_tag}`,
-      operation: this.operation,
-      key: this.key,
-      at: timestamp(clock)
-    } as unknown as ResilienceEvent)
+    const event: Record<string, unknown> = { operation: this.operation, key: this.key }
+    for (const [fact, value] of Object.entries(move)) {
+      event[times[fact] ?? fact] = fact in times && value !== undefined ? Duration.millis(value as number) : value
+    }
+    event["at"] = timestamp(clock)
+    if (move._tag !== "ProbeLapsed") event["_tag"] = `Circuit${move._tag}`
+    if (move._tag === "Opened") {
+      event["error"] = exit && Exit.isFailure(exit) ? errorName(Cause.squash(exit.cause)) : undefined
+    }
+    this.shared.events.publishUnsafe(event as unknown as ResilienceEvent)
   }
 }
 
-interface Times {
-  readonly openMillis: number
-  readonly overdueMillis: number
-  readonly until: number
+const times: Readonly<Record<string, string>> = {
+  openMillis: "openFor",
+  overdueMillis: "overdue",
+  leftMillis: "expiresIn"
 }
 
 /**
@@ -997,7 +993,8 @@ export interface MakeOptions {
  * @since 0.1.0
  */
 export class Circuits {
-  private current: Tuning
+  /** The tuning in force, for reads and commands. Circuits keep their state when it changes. */
+  tuning: Tuning
   private readonly unkeyed: Circuit
   readonly operation: string
   readonly events: Sink
@@ -1008,25 +1005,15 @@ export class Circuits {
   /** @internal */
   constructor(options: CircuitsOptions) {
     this.operation = options.operation
-    this.current = options.tuning
+    this.tuning = options.tuning
     this.events = options.events
     this.maxKeys = options.maxKeys ?? 10_000
-    this.unkeyed = this.make(undefined, options.now)
+    this.unkeyed = new Circuit(this, undefined, options.now)
   }
 
-  /** The tuning in force, for reads and commands. */
-  get tuning(): Tuning {
-    return this.current
-  }
-
-  /** Changes the tuning. The circuits keep their state. @internal */
-  retuneUnsafe(tuning: Tuning): void {
-    this.current = tuning
-  }
-
-  /** A circuit that is new. */
-  protected make(key: string | undefined, now: number): Circuit {
-    return new Circuit(this, key, now)
+  /** A circuit that has got its place. */
+  protected begun(circuit: Circuit, _now: number): Circuit {
+    return circuit
   }
 
   /** Nobody keeps them. @internal */
@@ -1038,16 +1025,18 @@ export class Circuits {
     this.keyed ??= new BoundedMap(this.maxKeys, (circuit, now) => circuit.mayForget(now))
     const known = this.keyed.get(key)
     if (known !== undefined) return known
-    const added = this.make(key, moment.now)
-    if (this.keyed.add(key, added, moment.now)) return added
+    const { now } = moment
+    const added = new Circuit(this, key, now)
+    if (this.keyed.add(key, added, now)) return this.begun(added, now)
     // Full of circuits that must stay: what is left over is protected together.
-    this.overflow ??= this.make(overflowKey, moment.now)
-    return this.overflow
+    return (this.overflow ??= this.begun(new Circuit(this, overflowKey, now), now))
   }
 
   /** The circuit of a key, if it exists. @internal */
   findUnsafe(key: string | undefined): Circuit | undefined {
-    return key === undefined ? this.unkeyed : key === overflowKey ? this.overflow : this.keyed?.get(key)
+    return key === undefined
+      ? this.unkeyed
+      : (this.keyed?.get(key) ?? (key === overflowKey ? this.overflow : undefined))
   }
 
   /** Every circuit that exists; the one without a key only once it was used. */
@@ -1059,7 +1048,7 @@ export class Circuits {
 
   /** A window belongs to one policy: where the call's own or that in force has one, the latter decides. */
   private governing(own: Tuning): Tuning {
-    return isConsecutive(own) && isConsecutive(this.current) ? own : this.current
+    return isConsecutive(own) && isConsecutive(this.tuning) ? own : this.tuning
   }
 
   /** Guards one run of an effect, with the tuning of its call and at its moment. */
@@ -1072,7 +1061,7 @@ export class Circuits {
     isToldInside = false
   ): Effect.Effect<A, E | CircuitRejection, R> {
     const { key, observer } = options
-    const tuning = own === this.current ? own : this.governing(own)
+    const tuning = own === this.tuning ? own : this.governing(own)
     let circuit: Circuit | undefined
     let token: circuit.Token | undefined
     let at = 0
@@ -1147,23 +1136,17 @@ export class KeptCircuits extends Circuits {
   constructor(options: CircuitsOptions, keeper: KeeperService) {
     super(options)
     this.keeper = keeper
-    this.recall(this.findUnsafe(undefined)!, options.now)
+    this.begun(this.findUnsafe(undefined)!, options.now)
   }
 
-  protected override make(key: string | undefined, now: number): Circuit {
-    const made = super.make(key, now)
-    // The one without a key is made before the keeper is known.
-    return key === undefined ? made : this.recall(made, now)
+  protected override begun(circuit: Circuit, now: number): Circuit {
+    const remembered = this.keeper.recall(this.operation, circuit.key)
+    if (remembered !== undefined) recallUnsafe(circuit, remembered, now)
+    return circuit
   }
 
   override onMoved(circuit: Circuit): void {
     this.keeper.onMoved(circuit)
-  }
-
-  private recall(circuit: Circuit, now: number): Circuit {
-    const remembered = this.keeper.recall(this.operation, circuit.key)
-    if (remembered !== undefined) recallUnsafe(circuit, remembered, now)
-    return circuit
   }
 }
 

@@ -410,24 +410,18 @@ export class Operation<out R extends Strategy.Resolved = Strategy.Resolved> {
     this.services.events.publishUnsafe(event)
   }
 
-  /** No call runs and every circuit is at rest: forgetting it loses only its counters. @internal */
+  /** No call runs, and all that it has is at rest: forgetting it loses only its counters. @internal */
   isAtRest(now: number): boolean {
+    const { retryBudget, ...places } = this.policies ?? {}
     return (
       this.inFlight === 0 &&
       this.abandoned === 0 &&
       this.flights?.isAtRest !== false &&
-      (this.circuits === undefined || this.circuits.allUnsafe().every((circuit) => circuit.isAtRest(now))) &&
-      this.arePoliciesAtRest(now)
+      (this.circuits?.allUnsafe() ?? []).every((circuit) => circuit.isAtRest(now)) &&
+      Object.values(places).every(({ running }) => running.isAtRest(now)) &&
+      // Others may count on a shared budget, and it outlives the operation.
+      (retryBudget?.settings.dependency !== undefined || retryBudget?.running.isAtRest(now) !== false)
     )
-  }
-
-  private arePoliciesAtRest(now: number): boolean {
-    if (this.policies === undefined) return true
-    const { retryBudget, ...places } = this.policies
-    // Others may count on a shared budget, and it outlives the operation.
-    const isBudgetAtRest =
-      retryBudget === undefined || retryBudget.settings.dependency !== undefined || retryBudget.running.isAtRest(now)
-    return isBudgetAtRest && Object.values(places).every(({ running }) => running.isAtRest(now))
   }
 
   /** @internal */

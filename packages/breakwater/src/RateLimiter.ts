@@ -233,8 +233,9 @@ const invalid = (path: string, value: unknown, rule: string): Settings_.InvalidS
   new Settings_.InvalidSettings({ settings: "RateLimiter", findings: [{ path, value, rule }] })
 
 /**
- * What the guarded calls below cost. Default 1. A whole number from 1 to
- * 1,000,000,000; a call with any other dies with `InvalidSettings`.
+ * What the guarded calls below cost, and not those that these make. Default 1.
+ * A whole number from 1 to 1,000,000,000; a call with any other dies with
+ * `InvalidSettings`, and no circuit counts it.
  *
  * @category references
  * @since 0.1.0
@@ -796,6 +797,11 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
     moment: Moment.Moment,
     observer?: Policy.Observer
   ): Effect.Effect<A, E | RateLimitRejection, R> {
+    // Read before any policy around it has begun: a cost that is none speaks against nobody.
+    const stated = Fiber.getCurrent()!.getRef(Cost)
+    const cost = checkUnits(call.cost ?? stated, 1)
+    // It is the cost of this call, and not of those that its effect makes.
+    const inside = stated === 1 ? self : Effect.provideService(self, Cost, 1)
     let permit: Permit | undefined
     let hasStarted = false
     let startedAt = 0
@@ -805,14 +811,13 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
         startedAt = moment.now
         observer.onAdmitted()
       }
-      return self
+      return inside
     }
     // The exit is watched before units are taken: wherever an interruption
     // falls, what has not started is given back.
     return Effect.onExitPrimitive(
       Effect.withFiber((fiber): Effect.Effect<A, E | RateLimitRejection, R> => {
         const lane = this.laneOf(call.key, moment)
-        const cost = checkUnits(call.cost ?? fiber.getRef(Cost), 1)
         const wait = lane.admitUnsafe(cost, moment)
         if (wait === 0) {
           this.started++

@@ -169,7 +169,7 @@ const of = (running: Running): Registry => {
         : find(name.slice(0, separator), ({ circuits }) => circuits?.findUnsafe(name.slice(separator + 1)))
     },
     policy: (name, slot) => find(name, ({ policies }) => policies?.[slot]?.running),
-    events: stream(running.events),
-    listenUnsafe: running.events.listenUnsafe
+    events: stream(running.options.events),
+    listenUnsafe: running.options.events.listenUnsafe
   }
 }

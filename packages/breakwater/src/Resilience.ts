@@ -154,7 +154,7 @@ export class Resilience extends Context.Service<
   }
 }
 
-const runId = Effect.map(Random.nextIntBetween(0, 36 ** 5), (n) => n.toString(36).padStart(5, "0"))
+const runId = Effect.map(Random.nextIntBetween(36 ** 4, 36 ** 5), (n) => n.toString(36))
 
 /**
  * What a call may say about itself.

@@ -252,8 +252,7 @@ export class ResilienceError<out R extends Reason = Reason> extends Data.Error {
   }
   /** When a caller may come back, if the reason knows. */
   get retryAfter(): Duration.Duration | undefined {
-    const reason: Reason = this.reason
-    return "retryAfter" in reason ? reason.retryAfter : undefined
+    return (this.reason as { readonly retryAfter?: Duration.Duration | undefined }).retryAfter
   }
   override get message(): string {
     return `${this.key === undefined ? this.operation : `${this.operation}:${this.key}`}: ${this.reason.message}`

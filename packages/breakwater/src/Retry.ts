@@ -414,14 +414,12 @@ export const run = <A, E, R>(
 ): Effect.Effect<A, E, R> => {
   const start = moment.now
   const spending = call.budget?.spend(start)
-  if (prepared.nested === "innerYields") {
-    const { announced, decide } = repeating(self, prepared, call, moment, start, spending)
-    const first = Effect.provideService(self, Around, announced())
-    return spending === undefined ? Effect.catchCause(first, decide) : spending.run(first, decide)
-  }
-  // What repeats is made on the first failure only.
-  const orElse = (cause: Cause.Cause<E>) => repeating(self, prepared, call, moment, start, spending).decide(cause)
-  return spending === undefined ? Effect.catchCause(self, orElse) : spending.run(self, orElse)
+  const repeat = () => repeating(self, prepared, call, moment, start, spending)
+  // What repeats is made on the first failure only, unless it announces itself to what runs inside.
+  const made = prepared.nested === "innerYields" ? repeat() : undefined
+  const first = made === undefined ? self : Effect.provideService(self, Around, made.announced())
+  const orElse = (cause: Cause.Cause<E>) => (made ?? repeat()).decide(cause)
+  return spending === undefined ? Effect.catchCause(first, orElse) : spending.run(first, orElse)
 }
 
 const repeating = <A, E, R>(

@@ -82,7 +82,8 @@ type Entry = Operation<InForce>
  * @since 0.1.0
  */
 export class Running {
-  private readonly options: Options
+  /** @internal */
+  readonly options: Options
   /** @internal */
   readonly entries: BoundedMap<string, Entry>
   /** Who chooses the strategies, by the configuration. */
@@ -101,10 +102,6 @@ export class Running {
     this.options = options
     this.chooser = chooser
     this.entries = new BoundedMap(options.maxOperations, (entry, now) => entry.isAtRest(now))
-  }
-
-  get events(): Sink {
-    return this.options.events
   }
 
   /** Starts one run of an effect under an operation. */
@@ -157,7 +154,7 @@ export class Running {
     const { pipeline } = resolved
     entry.resolved = resolved
     if (entry.circuits === undefined) entry.circuits = this.circuitsOf(entry.name, pipeline, now)
-    else if (pipeline.tuning !== undefined) entry.circuits.retuneUnsafe(pipeline.tuning)
+    else if (pipeline.tuning !== undefined) entry.circuits.tuning = pipeline.tuning
     this.startPolicies(entry, pipeline, true, now)
   }
 

@@ -5,8 +5,9 @@
  * Second chance: a read marks its entry. An insertion into a full map moves a
  * hand round the entries, which passes over those that must stay, clears marks,
  * and takes the first without one, or else the first that may go. It looks at
- * `slice` entries at most, so an insertion has a bounded cost, and goes on from
- * there next time.
+ * `slice` entries, so an insertion has a bounded cost, and goes on from there
+ * next time. If all of those must stay it goes further, ten times a second at
+ * most: many insertions do not pay for it again.
  */
 
 /** What a map may forget. It holds its mark itself, so that a read touches nothing else. @internal */
@@ -16,6 +17,9 @@ export interface Forgettable {
 }
 
 const slice = 128
+/** A round of most maps, in about a millisecond. */
+const furthest = 16_384
+const pause = 100
 
 /**
  * `mayForget` says of a value whether it may go: `"last"` only if no other that
@@ -29,6 +33,8 @@ export class BoundedMap<K, V extends Forgettable> {
   private readonly mayForget: (value: V, now: number) => boolean | "last"
   // One iterator for good: a new one would have to pass over all that was deleted before it.
   private hand: IterableIterator<[K, V]>
+  /** When it went further the last time. */
+  private wentAt = -Infinity
 
   constructor(capacity: number, mayForget: (value: V, now: number) => boolean | "last") {
     this.capacity = capacity
@@ -46,7 +52,7 @@ export class BoundedMap<K, V extends Forgettable> {
     return value
   }
 
-  /** Adds an entry that is not there, at a time in any unit that `mayForget` knows. `false`: full of entries that must stay. */
+  /** Adds an entry that is not there, at a time in milliseconds. `false`: full of entries that must stay. */
   add(key: K, value: V, now: number): boolean {
     if (this.entries.size >= this.capacity && !this.forgetOne(now)) return false
     this.entries.set(key, value)
@@ -64,7 +70,12 @@ export class BoundedMap<K, V extends Forgettable> {
   private forgetOne(now: number): boolean {
     let used: K | undefined
     let last: K | undefined
-    for (let looks = Math.min(slice, this.entries.size); looks > 0; looks--) {
+    const most = Math.min(now - this.wentAt < pause ? slice : furthest, this.entries.size)
+    for (let looks = 0; looks < most; looks++) {
+      if (looks >= slice) {
+        if ((used ?? last) !== undefined) break
+        this.wentAt = now
+      }
       let next = this.hand.next()
       if (next.done === true) {
         this.hand = this.entries.entries()

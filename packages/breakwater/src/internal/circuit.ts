@@ -118,7 +118,8 @@ export type Move = { readonly version: number; readonly from: State; readonly at
     }
   | { readonly _tag: "HalfOpened" }
   | { readonly _tag: "Closed"; readonly because: "probes_succeeded" | "operator" }
-  | ({ readonly _tag: "Overridden" } & Override)
+  /** `leftMillis`: until it ends by itself; `undefined`: until an operator ends it. */
+  | ({ readonly _tag: "Overridden"; readonly leftMillis: number | undefined } & Omit<Override, "until">)
   | { readonly _tag: "OverrideEnded"; readonly mode: Mode; readonly actor: string | undefined; readonly to: State }
   | { readonly _tag: "ProbeLapsed"; readonly overdueMillis: number }
 )

@@ -90,7 +90,9 @@ const end = (self: Machine, override: Override, at: number): readonly [Move, Mac
 export const override = (settings: Settings, self: Machine, now: number, added: Override): Step<void> => {
   const [moves, next] = machine.advance(settings, self, now)
   const { overrides } = laid(next, added)
-  const [overridden, after] = machine.move(next, now, { _tag: "Overridden", ...added }, { overrides })
+  const { until, ...facts } = added
+  const leftMillis = until === Infinity ? undefined : until - now
+  const [overridden, after] = machine.move(next, now, { _tag: "Overridden", ...facts, leftMillis }, { overrides })
   return [undefined, [...moves, overridden], after]
 }
 
