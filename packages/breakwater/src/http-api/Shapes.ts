@@ -96,6 +96,10 @@ const overrideFields = {
 const detailFields = {
   name: Schema.String,
   state: CircuitState,
+  /** What the circuit does by itself, under the overrides. */
+  automaticState: Schema.Literals(["closed", "open", "half_open"]),
+  /** Calls that an override `metrics_only` let pass, and the circuit would not have. */
+  wouldReject: Schema.Int,
   /** Counts the transitions: the value of `ETag`. */
   version: Schema.Int,
   failureCount: Schema.Int,

@@ -119,11 +119,14 @@ export class CircuitsGroup extends HttpApiGroup.make("circuits").add(
     ...command,
     payload: Schema.Struct({
       mode: OverrideMode,
+      /** Whose override: the id of a key. Default everybody's. */
+      actor: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200))),
       reason: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200)))
     })
   }).annotateMerge(
     operation("release_circuit_breaker", "circuit_breaker_release", {
-      summary: "Ends one override of a circuit. What is underneath it, another override or the circuit, is in force.",
+      summary:
+        "Ends the overrides of a mode, those of one operator or all. What is underneath, another override or the circuit, is in force.",
       scope: "operate"
     })
   )

@@ -100,9 +100,9 @@ export const layer = HttpApiBuilder.group(
           { name: params.breaker_name, ifMatch: headers["if-match"], reason: payload?.reason },
           (circuit) => CircuitBreaker.close(circuit)
         ),
-      release: ({ headers, params, payload: { mode, reason } }) =>
+      release: ({ headers, params, payload: { actor, mode, reason } }) =>
         run("release_circuit_breaker", { name: params.breaker_name, ifMatch: headers["if-match"], reason }, (circuit) =>
-          CircuitBreaker.release(circuit, mode)
+          CircuitBreaker.release(circuit, mode, { actor })
         )
     })
   })

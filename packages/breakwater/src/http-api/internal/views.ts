@@ -49,6 +49,8 @@ export const breakerDetails = (
 ): AdminApi.BreakerDetails => ({
   name: circuit.name,
   state: circuit.state,
+  automaticState: circuit.automatic,
+  wouldReject: circuit.counters.wouldReject,
   version: circuit.version,
   failureCount: circuit.failureCount,
   failureThreshold: circuit.settings.failureThreshold,

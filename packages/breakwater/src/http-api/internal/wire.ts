@@ -90,6 +90,8 @@ const override = (of: Omit<Shapes.BreakerDetails["overrides"][number], "mode">) 
 export const breakerDetails = (of: Shapes.BreakerDetails): typeof Shapes.BreakerDetails.Encoded => ({
   name: of.name,
   state: of.state,
+  automatic_state: of.automaticState,
+  would_reject: of.wouldReject,
   version: of.version,
   failure_count: of.failureCount,
   failure_threshold: of.failureThreshold,
