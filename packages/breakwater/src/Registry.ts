@@ -78,7 +78,10 @@ export interface Registry {
   readonly operations: Effect.Effect<ReadonlyArray<Operation.Snapshot>>
   /** One running operation at this moment, by either of its names. */
   readonly operation: (name: string) => Effect.Effect<Option.Option<Operation.Snapshot>>
-  /** Lets an operation count from 0 again, or all of them. Returns how many; states of circuits stay. */
+  /**
+   * Lets an operation and its circuits count from 0 again, or all of them. Returns how many. States of circuits stay, and
+   * so do the counters of bulkheads, rate limits and budgets, which calls in flight balance.
+   */
   readonly resetMetrics: (name?: string) => Effect.Effect<number>
   /** The decisions that are remembered, newest first for each operation. */
   readonly decisions: Effect.Effect<ReadonlyArray<Decision>>

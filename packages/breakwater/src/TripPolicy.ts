@@ -167,7 +167,8 @@ type Window = typeof Window.Type
 /**
  * The share of slow calls: of those that ended, whether well or not, and of
  * those in flight that are already as old as the threshold. A probe as slow as
- * that counts as failed.
+ * that counts as failed. In a strategy the time that a call waits for its place
+ * in the bulkhead and for the quota counts, as it does in a probe's deadline.
  *
  * @category schemas
  * @since 0.1.0
