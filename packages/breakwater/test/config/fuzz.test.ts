@@ -230,6 +230,8 @@ const parse = (text: string): Option.Option<unknown> => {
 
 /** The time that this thread has computed for: a machine with other work to do does not change it. */
 const busyMillis = (): number => {
+  // Linux brings the figure of the thread up to date when that of the process is asked for, and else with each tick.
+  process.cpuUsage()
   const { system, user } = process.threadCpuUsage()
   return (system + user) / 1_000
 }
