@@ -547,6 +547,10 @@ export class Circuit {
     moment: Moment.Moment
   ): void {
     if (Exit.isSuccess(exit) && options.classify === undefined) {
+      if (machine.isUnmoved(tuning.machine, this.cell.current, token)) {
+        this.succeeded++
+        return
+      }
       return this.settle(tuning, token, Outcome.success, exit, moment, options.observer !== undefined)
     }
     let outcome: Outcome.Outcome | undefined = Outcome.ignored
@@ -568,9 +572,8 @@ export class Circuit {
   ): void {
     const self = this.cell.current
     const tag = outcome === undefined ? "Ignored" : outcome._tag
-    const isTimeless = tag === "Success" && machine.isTimeless(tuning.machine, self)
     // Whoever told the observer of the end has just read the clock.
-    const now = isTimeless ? NaN : isRead ? moment.now : moment.read()
+    const now = isRead ? moment.now : moment.read()
     const retryAfter = tag === "Failure" ? retryAfterOf(outcome) : 0
     const [recorded, moves, next] = machine.record(tuning.machine, self, now, token, tag, retryAfter)
     this.cell.current = next

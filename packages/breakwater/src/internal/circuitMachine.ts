@@ -121,18 +121,6 @@ const open = (
 /** Too many probes failed for `successThreshold` of them to succeed. */
 const isLost = (settings: Settings, failed: number): boolean => failed > settings.probes - settings.successThreshold
 
-/**
- * Whether recording a success does without the time. A closed circuit that
- * counts failures in a row spares its callers the clock.
- *
- * @internal
- */
-export const isTimeless = (settings: Settings, { automatic, overrides }: Machine): boolean =>
-  automatic._tag === "closed" &&
-  overrides === undefined &&
-  automatic.rampUntil === 0 &&
-  settings.tripPolicy._tag === "Consecutive"
-
 /** Whether admitting a call asks for a number drawn by chance. @internal */
 export const isRamping = ({ automatic }: Machine): boolean => automatic._tag === "closed" && automatic.rampUntil > 0
 
@@ -149,6 +137,18 @@ export const immediate = ({ tripPolicy }: Settings, { automatic, overrides }: Ma
   tripPolicy.slowMillis === Infinity
     ? automatic.token
     : undefined
+
+/**
+ * Whether recording a success would change nothing, so that its caller needs
+ * neither the time nor a step: a closed circuit counts failures in a row, and
+ * there was none.
+ *
+ * @internal
+ */
+export const isUnmoved = (settings: Settings, self: Machine, token: Token): boolean =>
+  settings.tripPolicy._tag === "Consecutive" &&
+  immediate(settings, self) === token &&
+  (self.automatic as Closed).window === tripPolicy.empty
 
 /**
  * Closed, with nothing to remember that speaks against the dependency. But for

@@ -355,7 +355,7 @@ describe("a slow start", () => {
 
   it("is no rest and needs the clock until it is over", () => {
     const { self } = closedAt500()
-    assert.isFalse(machine.isTimeless(ramping, self))
+    assert.isFalse(machine.isUnmoved(ramping, self, tokenOf(self)))
     assert.isFalse(machine.isWaiting(self, 1_499))
     assert.isTrue(machine.isWaiting(self, 1_500))
     assert.isFalse(machine.isAtRest(self, 1_499))
@@ -580,5 +580,28 @@ describe("an idle circuit", () => {
     assert.isTrue(machine.isAtRest(story(timed).run("sss").self, 0))
     assert.isFalse(machine.isAtRest(story(timed).run("f").self, 99))
     assert.isTrue(machine.isAtRest(story(timed).run("f").self, 100))
+  })
+})
+
+const tokenOf = ({ automatic }: data.Machine): data.Token =>
+  automatic._tag === "closed" ? automatic.token : assert.fail("it is closed")
+
+describe("a success that changes nothing", () => {
+  it("is one of a closed circuit without a failure, and recording it would have said so", () => {
+    const fresh = story(settings)
+    const token = tokenOf(fresh.self)
+    assert.isTrue(machine.isUnmoved(settings, fresh.self, token))
+    assert.deepStrictEqual(machine.record(settings, fresh.self, 5, token, "Success"), ["counted", [], fresh.self])
+  })
+
+  it("is none after a failure, under an override, with a window, or of an older generation", () => {
+    const failed = story(settings).run("f")
+    assert.isFalse(machine.isUnmoved(settings, failed.self, tokenOf(failed.self)))
+    const fresh = story(settings)
+    const token = tokenOf(fresh.self)
+    const laid = { mode: "metrics_only", reason: "drill", actor: undefined, until: Infinity } as const
+    assert.isFalse(machine.isUnmoved(settings, circuitOverrides.laid(fresh.self, laid), token))
+    assert.isFalse(machine.isUnmoved(looking(lastFour), fresh.self, token))
+    assert.isFalse(machine.isUnmoved(settings, fresh.self, { ...token }))
   })
 })
