@@ -1,10 +1,10 @@
 import type { Exit } from "effect"
 import type { Coalesce } from "breakwater"
 import { type Call, describeExit, type Fact, type Law, type Stage } from "../Stage.ts"
-import { contentsOf, isInterrupted } from "./judgement.ts"
+import { isInterrupted, isSame } from "./judgement.ts"
 
 /** One run and the callers that wait for it, in the order in which they came. */
-interface Flight {
+export interface Flight {
   readonly key: string
   readonly leader: Call
   readonly callers: Array<Call>
@@ -111,10 +111,9 @@ export class CoalesceLaw implements Law {
     const { stage } = this
     stage.equal("INV-CO", flight.endedAt, stage.world.now, `the end of the run that call ${call.id} waits for`)
     if (flight.exit === undefined) return
-    const [got, due] = [contentsOf(exit), contentsOf(flight.exit)]
     stage.hold(
       "INV-CO",
-      exit._tag === flight.exit._tag && got.length === due.length && got.every((each, at) => each === due[at]),
+      isSame(exit, flight.exit),
       () => `call ${call.id} ends with ${describeExit(exit)}, its run with ${describeExit(flight.exit!)}`
     )
   }

@@ -24,6 +24,12 @@ export const contentsOf = (exit: Exit.Exit<unknown, unknown>): ReadonlyArray<unk
         Cause.isInterruptReason(reason) ? "interrupted" : Cause.isDieReason(reason) ? reason.defect : reason.error
       )
 
+/** Both succeed or both fail, with the very same values, errors and defects in the same order. */
+export const isSame = (one: Exit.Exit<unknown, unknown>, other: Exit.Exit<unknown, unknown>): boolean => {
+  const [these, those] = [contentsOf(one), contentsOf(other)]
+  return one._tag === other._tag && these.length === those.length && these.every((each, at) => each === those[at])
+}
+
 /** Interrupted and nothing else. */
 export const isInterrupted = (exit: Exit.Exit<unknown, unknown>): boolean =>
   Exit.isFailure(exit) && exit.cause.reasons.every(Cause.isInterruptReason)

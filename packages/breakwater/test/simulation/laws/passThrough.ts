@@ -1,7 +1,7 @@
 import { Cause, Exit } from "effect"
 import { ResilienceError } from "breakwater"
 import { type Call, describeExit, type Fact, type Law, type Stage } from "../Stage.ts"
-import { contentsOf } from "./judgement.ts"
+import { contentsOf, isSame } from "./judgement.ts"
 
 const isRejection = (exit: Exit.Exit<unknown, unknown>): boolean =>
   contentsOf(exit).some((content) => content instanceof ResilienceError && content.operation !== "elsewhere")
@@ -40,9 +40,4 @@ const ended = (stage: Stage, leader: Call, call: Call, exit: Exit.Exit<unknown, 
     last !== undefined && isSame(last, exit),
     () => `call ${call.id} ends with ${describeExit(exit)}, its last attempt did not`
   )
-}
-
-const isSame = (one: Exit.Exit<unknown, unknown>, other: Exit.Exit<unknown, unknown>): boolean => {
-  const [these, those] = [contentsOf(one), contentsOf(other)]
-  return one._tag === other._tag && these.length === those.length && these.every((each, at) => each === those[at])
 }

@@ -1,7 +1,8 @@
 import { Duration, Exit } from "effect"
 import { ResilienceError, type StaleCache } from "breakwater"
 import { type Call, describeExit, type Fact, type Law, type Stage } from "../Stage.ts"
-import { contentsOf, defectOf, errorOf, hasInterrupts } from "./judgement.ts"
+import type { Flight } from "./coalesce.ts"
+import { defectOf, errorOf, hasInterrupts, isSame } from "./judgement.ts"
 
 /** How much is kept, and how long, in milliseconds. */
 export interface StaleCacheSettings {
@@ -16,14 +17,6 @@ interface Answer {
   readonly key: string
   readonly value: unknown
   readonly at: number
-}
-
-interface Lookup {
-  readonly key: string
-  readonly leader: Call
-  readonly callers: Array<Call>
-  exit: Exit.Exit<unknown, unknown> | undefined
-  endedAt: number | undefined
 }
 
 interface Options {
@@ -44,9 +37,9 @@ export class StaleCacheLaw implements Law {
   private readonly options: Options
   /** By last use, the newest last. */
   private answers: ReadonlyArray<Answer> = []
-  private readonly lookups = new Map<Call, Lookup>()
+  private readonly lookups = new Map<Call, Flight>()
   /** Those that a call can still join. */
-  private readonly open = new Map<string, Lookup>()
+  private readonly open = new Map<string, Flight>()
   private readonly fresh = new Map<Call, Answer>()
   private hits = 0
   private misses = 0
@@ -147,10 +140,9 @@ export class StaleCacheLaw implements Law {
       return this.served(call, exit, answer, this.ageOf(answer) >= timeToLive)
     }
     this.misses++
-    const [got, due] = [contentsOf(exit), contentsOf(lookup.exit)]
     stage.hold(
       "INV-SC",
-      got.length === due.length && got.every((each, at) => each === due[at]),
+      isSame(exit, lookup.exit),
       () => `call ${call.id} ends with ${describeExit(exit)}, its lookup with ${describeExit(lookup.exit!)}`
     )
   }
@@ -221,5 +213,5 @@ export class StaleCacheLaw implements Law {
 }
 
 /** Nobody waits for it any more. */
-const isLeft = ({ callers, endedAt = Infinity }: Lookup): boolean =>
+const isLeft = ({ callers, endedAt = Infinity }: Flight): boolean =>
   callers.every(({ interruptedAt = Infinity }) => interruptedAt <= endedAt && interruptedAt !== Infinity)

@@ -1,7 +1,7 @@
 import { Exit } from "effect"
 import { ResilienceError, type ResilienceEvent, Tiered } from "breakwater"
 import { type Call, describeExit, type Fact, type Law, type Stage } from "../Stage.ts"
-import { contentsOf, defectOf, errorOf, hasInterrupts } from "./judgement.ts"
+import { defectOf, errorOf, hasInterrupts, isSame } from "./judgement.ts"
 
 export interface TierSettings {
   readonly name: string
@@ -109,10 +109,9 @@ export class TieredLaw implements Law {
       stage.equal("INV-FB", served?.tier, tiers[progress.at]!.name, `the tier that call ${call.id} tells`)
       stage.equal("INV-FB", served?.reason, progress.reason, `the reason that call ${call.id} tells`)
     } else {
-      const [got, due] = [contentsOf(exit), contentsOf(own)]
       stage.hold(
         "INV-FB",
-        got.length === due.length && got.every((each, at) => each === due[at]),
+        isSame(exit, own),
         () => `call ${call.id} ends with ${describeExit(exit)}, its tier with ${describeExit(own)}`
       )
     }
