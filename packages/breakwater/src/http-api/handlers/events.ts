@@ -3,9 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
-import * as Redacted from "effect/Redacted"
 import { AdminKeys } from "../AdminKeys.ts"
-import { callerOf, credentialsOf } from "../internal/credentials.ts"
+import { callerOf, credentialsOf, identitiesOf } from "../internal/credentials.ts"
 import { Served } from "../internal/served.ts"
 import { EventStreams } from "../EventStreams.ts"
 import { EventLog } from "../internal/eventLog.ts"
@@ -21,13 +20,10 @@ export const layer = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const { after } = yield* EventLog
     const { permit } = yield* EventStreams
-    const { identify } = yield* AdminKeys
+    const keys = yield* AdminKeys
     // A stream outlives many a change of the keys.
     const mayRead = (headers: Readonly<Record<string, string | undefined>>) =>
-      Effect.map(
-        Effect.forEach(credentialsOf(headers), (key) => identify(Redacted.make(key))),
-        (identities) => callerOf(identities) !== undefined
-      )
+      Effect.map(identitiesOf(keys, credentialsOf(headers)), (identities) => callerOf(identities) !== undefined)
     return handlers.handleAll({
       stream: ({ headers, request }) =>
         Effect.as(permit, eventStream.respond(after(headers["last-event-id"]), mayRead(request.headers)))

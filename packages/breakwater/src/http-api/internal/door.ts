@@ -24,7 +24,6 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import type * as Types from "effect/Types"
 import * as Errors from "../../Errors.ts"
@@ -36,7 +35,7 @@ import { TrustedProxies } from "../TrustedProxies.ts"
 import * as failure from "./failure.ts"
 import { Gate } from "./gate.ts"
 import { clientAddress } from "./clientAddress.ts"
-import { callerOf, credentialsOf } from "./credentials.ts"
+import { callerOf, credentialsOf, identitiesOf } from "./credentials.ts"
 import { hostCrypto } from "./hostCrypto.ts"
 import { Hosts } from "./hosts.ts"
 import { maxBodyBytes, maxHeaderBytes, maxUrlLength } from "./limits.ts"
@@ -304,10 +303,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
         return refuse(fiber, visitOf(request, facts(fiber, request), undefined), unauthenticated)
       }
       return identifyAtOnce === undefined
-        ? Effect.flatMap(
-            Effect.forEach(presented, (key) => keys.identify(Redacted.make(key))),
-            (identities) => admit(fiber, request, identities)
-          )
+        ? Effect.flatMap(identitiesOf(keys, presented), (identities) => admit(fiber, request, identities))
         : admit(fiber, request, presented.map(identifyAtOnce))
     })
   }
