@@ -58,7 +58,7 @@ import type * as Pipeline from "./Pipeline.ts"
 import type * as Preset from "./Preset.ts"
 import type { Reason, ResilienceError } from "./ResilienceError.ts"
 import * as EventSink from "./EventSink.ts"
-import { type Own, Running, type Start } from "./Running.ts"
+import { Running, type Start } from "./Running.ts"
 import * as Settings from "./Settings.ts"
 import * as Strategy from "./Strategy.ts"
 import * as Tracing from "./Tracing.ts"
@@ -101,7 +101,7 @@ export class Resilience extends Context.Service<
     readonly runUnsafe: <A, E, R>(
       self: Effect.Effect<A, E, R>,
       name: string,
-      own: Own,
+      own: Strategy.Own,
       call: Pipeline.Call,
       fiber: Fiber.Fiber<unknown, unknown>
     ) => Effect.Effect<A, E | ResilienceError, R>
@@ -300,7 +300,7 @@ export const withOperation: {
 const guard = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   operation: string,
-  own: Own,
+  own: Strategy.Own,
   call: Pipeline.Call
 ): Effect.Effect<A, E | ResilienceError, R | Resilience> =>
   Effect.withFiber((fiber) => {

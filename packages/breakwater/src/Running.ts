@@ -27,14 +27,6 @@ import type * as Strategy from "./Strategy.ts"
 import type * as Tracing from "./Tracing.ts"
 
 /**
- * The strategy that the code names, if it names one.
- *
- * @category models
- * @since 0.1.0
- */
-export type Own = Strategy.Own
-
-/**
  * An operation to start before its first call, with its strategy unless the
  * preset is to choose.
  *
@@ -68,7 +60,7 @@ interface Prepared {
 
 /** What an operation runs by. */
 interface InForce extends Strategy.Resolved {
-  readonly chosen: Own
+  readonly chosen: Strategy.Own
   readonly pipeline: Pipeline.Pipeline
   readonly version: number
 }
@@ -88,7 +80,7 @@ export class Running {
   readonly entries: BoundedMap<string, Entry>
   /** Who chooses the strategies, by the configuration. */
   chooser: Strategy.Chooser
-  private named = new Map<Own, Prepared>()
+  private named = new Map<Strategy.Own, Prepared>()
   private valued = new WeakMap<object, Prepared>()
   /** @internal */
   overflow: Entry | undefined = undefined
@@ -108,7 +100,7 @@ export class Running {
   run<A, E, R>(
     self: Effect.Effect<A, E, R>,
     name: string,
-    own: Own,
+    own: Strategy.Own,
     call: Pipeline.Call,
     fiber: Fiber.Fiber<unknown, unknown>
   ): Effect.Effect<A, E | ResilienceError, R> {
@@ -128,7 +120,7 @@ export class Running {
   }
 
   /** The operation of a name, started if it is new. */
-  start(name: string, own: Own, clock: Clock.Clock): Entry {
+  start(name: string, own: Strategy.Own, clock: Clock.Clock): Entry {
     const canonical = this.chooser.nameOf(name)
     const known = canonical === name ? undefined : this.entries.get(canonical)
     if (known !== undefined) return known
@@ -138,7 +130,7 @@ export class Running {
     return this.overflow
   }
 
-  private make(name: string, own: Own, clock: Clock.Clock): Entry {
+  private make(name: string, own: Strategy.Own, clock: Clock.Clock): Entry {
     const now = Monotonic.now(clock)
     const resolved = this.resolve(name, own, clock)
     const circuits = this.circuitsOf(name, resolved.pipeline, now)
@@ -181,14 +173,14 @@ export class Running {
     return CircuitBreaker.makeCircuits({ operation, tuning, events, maxKeys, now }, keeper)
   }
 
-  private resolve(name: string, own: Own, clock: Clock.Clock): InForce {
+  private resolve(name: string, own: Strategy.Own, clock: Clock.Clock): InForce {
     const { chosen, source } = this.chooser.choose(name, own)
     const { inForce, pipeline, strategy } = this.prepare(chosen, clock)
     return (inForce[source] ??= { chosen, source, strategy, pipeline, version: this.version })
   }
 
-  private prepare(chosen: Own, clock: Clock.Clock): Prepared {
-    const cache = (typeof chosen === "object" ? this.valued : this.named) as Map<Own, Prepared>
+  private prepare(chosen: Strategy.Own, clock: Clock.Clock): Prepared {
+    const cache = (typeof chosen === "object" ? this.valued : this.named) as Map<Strategy.Own, Prepared>
     const known = cache.get(chosen)
     if (known !== undefined) return known
     this.prepared++
