@@ -1191,9 +1191,6 @@ const millisOr = <A>(duration: Duration.Duration | undefined, otherwise: A): num
  */
 export type OpenTimes = (opening: number) => number
 
-/** Steps of a schedule that are told apart; later openings last as long as the last of them. */
-const maxSteps = 64
-
 /**
  * The open time of the n-th opening in a row. A schedule is stepped through as
  * if each open time had passed, so that `Schedule.upTo` measures time spent
@@ -1207,7 +1204,7 @@ export const openTimesOf = (schedule: Schedule.Schedule<unknown, number>, otherw
   const step = Effect.runSync(Schedule.toStep(schedule))
   const steps: Array<number> = []
   let now = 0
-  for (let opening = 1; opening <= maxSteps; opening++) {
+  for (let opening = 1; opening <= machine.maxOpenings; opening++) {
     const exit = Effect.runSyncExit(step(now, opening))
     if (Exit.isFailure(exit)) break
     const millis = Math.min(Math.max(Duration.toMillis(exit.value[1]), 1), maxOpenMillis)

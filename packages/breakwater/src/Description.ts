@@ -60,6 +60,7 @@
 import * as Duration from "effect/Duration"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as backoff from "./internal/backoff.ts"
+import { maxOpenings } from "./internal/circuitMachine.ts"
 import * as rules from "./internal/strategyRules.ts"
 import { worstCase } from "./internal/worstCase.ts"
 import type { Reason } from "./ResilienceError.ts"
@@ -326,12 +327,6 @@ const tripsOf = ({ failureThreshold, tripPolicy }: Exclude<Settings["circuitBrea
   return policy._tag === "AnyOf" ? policy.policies : [policy]
 }
 
-/** Calls that a limit lets pass within a time, in milliseconds, at most. */
-const passing =
-  ({ burst, limit, window }: RateLimit) =>
-  (duration: number): number =>
-    (burst ?? limit) + (limit * duration) / millis(window)
-
 const numbersOf = (
   { admission, bulkhead, circuitBreaker, quota, retry, retryBudget, timeout }: Settings,
   hasOpenSchedule: boolean
@@ -363,11 +358,8 @@ const numbersOf = (
     probes: circuitBreaker ? circuitBreaker.halfOpenMaxCalls : undefined,
     places: bulkhead ? { limit: bulkhead.maxConcurrent, hasQueue: bulkhead.maxQueue > 0 } : undefined,
     allowed: [
-      ...(quota ? [["quota", passing(quota)] as const] : []),
-      // A call passes it once, and becomes so many attempts.
-      ...(admission
-        ? [["admission limit", (duration: number) => attempts * passing(admission)(duration)] as const]
-        : [])
+      ...(quota ? [rules.allowedBy("quota", { ...quota, window: millis(quota.window) }, attempts)] : []),
+      ...(admission ? [rules.allowedBy("admission", { ...admission, window: millis(admission.window) }, attempts)] : [])
     ]
   }
 }
@@ -432,13 +424,11 @@ const circuitText = (
 }
 
 const shownSteps = 4
-/** A circuit tells so many openings apart. */
-const manySteps = 64
 
 /** The first open times, and where they lead: `1s, 2s, 4s, 8s … 1d`. */
 const openText = (openTimes: Strategy.Strategy["openTimes"], openDuration: Duration.Duration): string => {
   const stepAt = (opening: number): string => format(Duration.millis(openTimes?.(opening) ?? millis(openDuration)))
-  const steps = Array.from({ length: manySteps }, (_, index) => stepAt(index + 1))
+  const steps = Array.from({ length: maxOpenings }, (_, index) => stepAt(index + 1))
   const last = steps.at(-1)!
   // From there on all are the same.
   const settled = steps.findLastIndex((step) => step !== last) + 1

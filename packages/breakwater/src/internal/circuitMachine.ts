@@ -49,6 +49,9 @@ export const closedSince = (since: number, generation: number, backoff: Backoff,
   token: { generation, probe: 0 }
 })
 
+/** Openings in a row whose times are told apart; later ones last as long as the last of them. @internal */
+export const maxOpenings = 64
+
 /** @internal */
 export const make = (now: number): Machine => ({
   automatic: closedSince(now, 0, freshBackoff),

@@ -299,6 +299,22 @@ const unreachableTrips: Rule = ({ allowed = [], attempt, trips = [] }, { minimum
     )
   })
 
+/**
+ * Attempts that a rate limit lets pass at once and then within a time. A call
+ * passes the admission limit once, and becomes as many attempts as its strategy
+ * has.
+ *
+ * @internal
+ */
+export const allowedBy = (
+  slot: "admission" | "quota",
+  { burst, limit, window }: { readonly limit: number; readonly window: number; readonly burst?: number | undefined },
+  attempts: number
+): NonNullable<Numbers["allowed"]>[number] => {
+  const each = slot === "quota" ? 1 : attempts
+  return [slot === "quota" ? slot : "admission limit", (time) => each * ((burst ?? limit) + (limit * time) / window)]
+}
+
 /** Calls that have to come within a time before a circuit opens. */
 const neededOf = (trip: Trip): { readonly calls: number; readonly duration: number } | undefined => {
   if (trip._tag === "FailuresIn") return { calls: trip.count, duration: trip.duration }

@@ -2,7 +2,7 @@
  * The rules between the fields of a configuration. They look at each field that
  * has the right type, in range or not, so that one answer names everything.
  */
-import { check, type Field, type Found, type Numbers, type Words } from "../../internal/strategyRules.ts"
+import { allowedBy, check, type Field, type Found, type Numbers, type Words } from "../../internal/strategyRules.ts"
 import * as Preset from "../../Preset.ts"
 import type * as CustomConfig from "../CustomConfig.ts"
 import * as Finding from "../Finding.ts"
@@ -82,16 +82,13 @@ const tripsOf = (json: Json): Numbers["trips"] => {
   ]
 }
 
-/** Attempts that the limits let pass at once and then within a time. */
 const allowedOf = (json: Json): Numbers["allowed"] =>
   (["quota", "admission"] as const).flatMap((slot) => {
     const limit = whole(json, `${slot}_limit`)
     const window = number(json, `${slot}_window`) ?? defaults.window
-    // A call passes the admission limit once, and becomes as many attempts as its strategy has.
     const attempts = slot === "quota" ? 1 : whole(json, "retry_attempts")
     if (limit === undefined || limit < 1 || window <= 0 || attempts === undefined || attempts < 1) return []
-    const within = (duration: number) => attempts * (limit + (limit * duration) / window)
-    return [[slot === "quota" ? slot : "admission limit", within] as const]
+    return [allowedBy(slot, { limit, window }, attempts)]
   })
 
 /** Places of a bulkhead. */
