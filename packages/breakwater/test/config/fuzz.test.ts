@@ -279,8 +279,9 @@ describe("fuzzed configurations", () => {
         try {
           ;[result, millis] = timed(check)
           if (millis > 10) slow++
-          // Again, for it may have been another process, the compiler or the garbage collector.
-          for (let again = 0; millis > 10 && again < 3; again++) [result, millis] = timed(check, busyMillis)
+          // Again, for it may have been another process, the compiler or the garbage collector. On a busy host the
+          // time that was taken from this machine counts as its own: what disturbs adds, so the least is the cost.
+          for (let again = 0; millis > 10 && again < 10; again++) [result, millis] = timed(check, busyMillis)
         } catch (error) {
           return fail(text, at, `it threw ${String(error)}`)
         }

@@ -242,10 +242,14 @@ const longer = (text: string, length: number): boolean => {
   return characters > length
 }
 
+/** Characters that are one byte each. */
+const plain = /^[ !#-[\]-~]*$/
+
 /** UTF-8 bytes of a string in compact JSON. */
 const quotedBytes = (text: string): number => {
   // Longer than anything that is read: its length alone ends the reading.
   if (text.length > limits.countedBytes) return text.length
+  if (plain.test(text)) return text.length + 2
   let bytes = 2
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at)

@@ -79,10 +79,9 @@ const escapes: ReadonlyMap<string, string> = new Map([
   ["t", "\t"]
 ])
 
-const words = ["true", "false", "null"]
-
 // Sticky and without nested quantifiers: each reads on from one place and never goes back.
 const blanks = /[ \t\n\r]*/y
+const word = /true|false|null/y
 // All but control characters, the quote and the backslash.
 const plain = /[ !#-[\]-\uffff]*/y
 const number = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
@@ -102,18 +101,15 @@ class Reader {
 
   /** Passes over blanks to the next unit, `undefined` at the end. */
   token(): number | undefined {
-    this.take(blanks)
+    const unit = this.text.charCodeAt(this.at)
+    if (unit > 0x20) return unit
+    this.skip(blanks)
     return this.at < this.text.length ? this.text.charCodeAt(this.at) : undefined
   }
 
   scalar(): string | number | undefined {
-    const word = words.find((word) => this.text.startsWith(word, this.at))
-    if (word !== undefined) {
-      this.at += word.length
-      return word
-    }
     const digits = this.take(number)
-    return digits === undefined || digits === "" ? undefined : Number(digits)
+    return digits === undefined ? this.take(word) : Number(digits)
   }
 
   /** The decoded string that begins here, or `undefined` with `at` at the fault. */
@@ -142,9 +138,15 @@ class Reader {
   }
 
   private take(pattern: RegExp): string | undefined {
+    const from = this.at
+    return this.skip(pattern) ? this.text.slice(from, this.at) : undefined
+  }
+
+  /** Whether it stands here. Makes nothing: a text has thousands of tokens. */
+  private skip(pattern: RegExp): boolean {
     pattern.lastIndex = this.at
-    const found = pattern.exec(this.text)?.[0]
-    this.at += found?.length ?? 0
-    return found
+    if (!pattern.test(this.text)) return false
+    this.at = pattern.lastIndex
+    return true
   }
 }

@@ -17,7 +17,7 @@ interface Open {
 
 /**
  * A copy made of plain objects and arrays, good for nothing once `shape`
- * refuses it. Stops at the first thing that is not JSON.
+ * refuses it or is too large. Stops at the first thing that is not JSON.
  *
  * @internal
  */
@@ -72,7 +72,7 @@ const copy = (value: unknown, shape: Shape): unknown => {
       break
     }
     const member = visit(descriptor?.value)
-    if (shape.refused) continue
+    if (shape.refused || shape.tooLarge) continue
     if (Array.isArray(top.copy)) top.copy.push(member)
     // An assignment could meet a setter, or a prototype that is frozen.
     else Object.defineProperty(top.copy, key, { value: member, configurable: true, enumerable: true, writable: true })
