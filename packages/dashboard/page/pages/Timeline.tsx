@@ -3,7 +3,7 @@
  */
 import { signal } from "@preact/signals"
 import { useEffect, useRef, useState } from "preact/hooks"
-import { clock, count, millis, moment, percent } from "../model/format.ts"
+import { clock, count, duration, millis, moment, percent } from "../model/format.ts"
 import { factsOf } from "../model/states.ts"
 import { type Entry, type Kind, merge, ofAudit, ofChange } from "../model/timeline.ts"
 import type { Live } from "../store/live.ts"
@@ -22,6 +22,7 @@ const kinds: Readonly<Record<Kind, { readonly label: string; readonly icon: Icon
 const hiddenKinds = signal<ReadonlySet<Kind>>(new Set())
 const chosen = signal<Entry | undefined>(undefined)
 const pageSize = 150
+const decisionsWithinMillis = 5_000
 
 export const Mark = ({ entry }: { readonly entry: Entry }) =>
   entry.to === undefined ? (
@@ -54,13 +55,15 @@ const Around = ({
       client.get("/decisions", {
         query: {
           operation: known === undefined ? undefined : entry.operation,
-          since: new Date(entry.at - 5_000).toISOString(),
-          until: new Date(entry.at + 5_000).toISOString(),
+          since: new Date(entry.at - decisionsWithinMillis).toISOString(),
+          until: new Date(entry.at + decisionsWithinMillis).toISOString(),
           limit: 5
         },
         signal
       }),
-    [entry.id]
+    [entry.id],
+    // Some may be yet to come. When none can, it is asked for a last time.
+    live.now < entry.at + decisionsWithinMillis ? 1_000 : undefined
   )
   const others = Array.from(live.operations.values(), ({ tile }) => tile).filter(({ trouble }) => trouble >= 240)
   return (
@@ -102,7 +105,7 @@ const Around = ({
           </div>
         )}
         <div>
-          <h3>Decisions within 5 s</h3>
+          <h3>Decisions within {duration(decisionsWithinMillis)}</h3>
           {decisions._tag === "Loading" ? (
             <Loading what="decisions" />
           ) : decisions._tag === "Failed" ? (

@@ -2,7 +2,7 @@
  * Asking the API from a component.
  */
 import { useCallback, useEffect, useRef, useState } from "preact/hooks"
-import { type Reply, sentence } from "../api/client.ts"
+import { type Problem, type Reply, sentence } from "../api/client.ts"
 import { session, type Session } from "../store/session.ts"
 
 /** Pages are drawn only while somebody is signed in. */
@@ -18,7 +18,18 @@ export type Loaded<A> =
   /** `text`: why it is not the newest. */
   | { readonly _tag: "Loaded"; readonly value: A; readonly text?: string | undefined }
 
-/** Asks now, again after `everyMillis`, and whenever `inputs` change. */
+const patienceMillis = 3_000
+
+/** When to ask again, if nobody would: it may be answered then. */
+const retryInMillis = (problem: Problem): number | undefined => {
+  if (problem._tag === "Unreachable") return patienceMillis
+  return problem.status === 429 || problem.status >= 500 ? (problem.retryAfterMillis ?? patienceMillis) : undefined
+}
+
+/**
+ * Asks now, again after `everyMillis`, and whenever `inputs` change. What the
+ * server could not answer is asked again soon.
+ */
 export const useLoaded = <A>(
   ask: (signal: AbortSignal) => Promise<Reply<A>>,
   inputs: ReadonlyArray<unknown>,
@@ -43,8 +54,8 @@ export const useLoaded = <A>(
             ? { ...before, text: sentence(reply.problem) }
             : { _tag: "Failed", text: sentence(reply.problem) }
       )
-      if (everyMillis !== undefined)
-        timer = setTimeout(() => void run(), document.hidden ? everyMillis * 5 : everyMillis)
+      const again = (reply.ok ? undefined : retryInMillis(reply.problem)) ?? everyMillis
+      if (again !== undefined) timer = setTimeout(() => void run(), document.hidden ? again * 5 : again)
     }
     void run()
     return () => {

@@ -343,7 +343,14 @@ describe("the timeline", () => {
         .first()
         .waitFor()
 
+      // What the server does not answer is asked again.
+      await page.route("**/decisions?*", (route) => route.abort(), { times: 1 })
       await choose(/watched_one only counts/)
+      await around.getByText("The server cannot be reached.").waitFor()
+      await around
+        .getByText(/rejected: refused by circuit watched_one/)
+        .first()
+        .waitFor()
       await around.getByText(/let us see · by key \S+ · for 10 min/).waitFor()
       await around.getByText("Metrics only", { exact: true }).first().waitFor()
 
