@@ -14,13 +14,14 @@ const project = (
 /** One project for each package. `vitest.config.ts` re-exports this file, because Vitest looks for that name. */
 export default defineConfig({
   test: {
+    // For what hangs. On a busy machine the slowest tests take many times as long.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
     projects: [
       project("breakwater", "packages/breakwater"),
       // In a group of its own, beside no other, for it watches how smoothly a browser runs.
       project("dashboard", "packages/dashboard", {
         globalSetup: join(import.meta.dirname, "packages/dashboard/test/setup.ts"),
-        testTimeout: 30_000,
-        hookTimeout: 30_000,
         fileParallelism: false,
         sequence: { groupOrder: 1 }
       }),
