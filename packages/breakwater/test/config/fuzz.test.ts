@@ -306,7 +306,8 @@ describe("fuzzed configurations", () => {
     console.log(
       `seed ${seed}: ${cases} configurations in ${seconds.toFixed(1)} s, ${valid} validations passed, slowest ${slowest.toFixed(2)} ms, ${slow} measured twice`
     )
-    assert.isBelow(seconds, 20 * Math.max(cases / 50_000, 1))
+    // On the average 1 ms at most, with the making of it.
+    assert.isBelow(seconds, Math.max(cases / 1_000, 1))
   })
 
   it("take no longer when they are gigantic", () => {
