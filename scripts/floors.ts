@@ -36,6 +36,8 @@ export const floors: ReadonlyArray<Floor> = [
       "EventSink",
       "Classification",
       "Moment",
+      "Attempt",
+      "Step",
       "Child",
       "Monotonic",
       "Tracing",

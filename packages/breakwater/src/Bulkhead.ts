@@ -64,6 +64,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as DeadlineQueue from "./DeadlineQueue.ts"
 import { ResilienceEvents, type Sink, timestamp } from "./EventSink.ts"
+import * as Attempt from "./Attempt.ts"
 import { BoundedMap } from "./internal/boundedMap.ts"
 import * as machine from "./internal/bulkheadMachine.ts"
 import type { Entry } from "./internal/deadlineList.ts"
@@ -258,6 +259,10 @@ class Gate {
 
   get active(): number {
     return this.state.active
+  }
+
+  get hasRoom(): boolean {
+    return this.state.active < this.shared.tuning.machine.limit
   }
 
   get queued(): number {
@@ -483,8 +488,8 @@ export class Bulkheads implements Policy.Running<Settings, Snapshot> {
     return Effect.onExitPrimitive(
       Effect.suspend((): Effect.Effect<A, E | BulkheadRejection, R> => {
         const { maxWait, settings } = this.current
-        gate = settings.perKey ? this.gateOf(key, moment) : this.shared
-        const tenant = settings.perKey ? undefined : key
+        gate = this.gateFor(key, moment)
+        const tenant = this.tenantOf(key)
         place = gate.enter(tenant)
         if (place !== undefined) return start()
         if (settings.maxQueue === 0 || Math.min(maxWait, moment.left) <= 0) return Effect.fail(gate.refuse(key, 0))
@@ -520,6 +525,24 @@ export class Bulkheads implements Policy.Running<Settings, Snapshot> {
         return undefined
       }
     )
+  }
+
+  /** The same for an attempt that has not to wait, in the step in which it begins. */
+  beginUnsafe<A, E, R>(
+    begin: Attempt.Begin<A, E, R>,
+    otherwise: () => Effect.Effect<A, E, R>,
+    { key }: Policy.Call,
+    moment: Moment.Moment
+  ): ReturnType<Attempt.Begin<A, E, R>> {
+    const gate = this.gateFor(key, moment)
+    if (!gate.hasRoom) return otherwise()
+    const ended = begin()
+    if (!Attempt.hasBegun(ended)) return ended
+    const place = gate.enter(this.tenantOf(key))!
+    return (exit) => {
+      gate.release(place)
+      ended(exit)
+    }
   }
 
   /** Changes the settings in force. Calls that run or wait stay. */
@@ -567,11 +590,16 @@ export class Bulkheads implements Policy.Running<Settings, Snapshot> {
 
   /** The bulkhead of a key, made if it is new. @internal */
   snapshotUnsafe(key: string | undefined, moment: Moment.Moment): Snapshot {
-    return (this.current.settings.perKey ? this.gateOf(key, moment) : this.shared).snapshot()
+    return this.gateFor(key, moment).snapshot()
   }
 
-  private gateOf(key: string | undefined, moment: Moment.Moment): Gate {
-    if (key === undefined) return this.shared
+  /** With a bulkhead for each key, none has tenants. */
+  private tenantOf(key: string | undefined): string | undefined {
+    return this.current.settings.perKey ? undefined : key
+  }
+
+  private gateFor(key: string | undefined, moment: Moment.Moment): Gate {
+    if (key === undefined || !this.current.settings.perKey) return this.shared
     this.keyed ??= new BoundedMap(this.maxKeys, (gate) => gate.isAtRest)
     const known = this.keyed.get(key)
     if (known !== undefined) return known

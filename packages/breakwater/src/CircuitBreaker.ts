@@ -97,14 +97,15 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Record from "effect/Record"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as Attempt from "./Attempt.ts"
 import * as Errors from "./Classification.ts"
 import { BoundedMap } from "./internal/boundedMap.ts"
 import { consecutiveOf } from "./internal/tripPolicy.ts"
@@ -488,7 +489,7 @@ export class Circuit {
 
   /** `operation`, or `operation:key`. */
   get name(): string {
-    return this.key === undefined ? this.shared.operation : `${this.shared.operation}:${this.key}`
+    return this.key === undefined ? this.operation : `${this.operation}:${this.key}`
   }
 
   /** Whether a call or a command ever came here. @internal */
@@ -525,10 +526,10 @@ export class Circuit {
       return immediate
     }
     const { now } = moment
-    const draw = machine.isRamping(self) ? moment.draw() : 0
+    const draw = machine.isRamping(self) ? moment.fiber.getRef(Random.Random).nextDoubleUnsafe() : 0
     const [admission, moves, next] = machine.admit(tuning.machine, self, now, draw)
     this.cell.current = next
-    if (moves.length > 0) this.announce(moves, moment.clock)
+    this.announce(moves, moment.clock)
     if (admission._tag === "Admitted") {
       this.admitted++
       if (admission.wouldReject) this.wouldReject++
@@ -551,13 +552,13 @@ export class Circuit {
         this.succeeded++
         return
       }
-      return this.settle(tuning, token, Outcome.success, exit, moment, options.observer !== undefined)
+      return this.settle(tuning, token, Outcome.success, exit, options, moment)
     }
     let outcome: Outcome.Outcome | undefined = Outcome.ignored
     try {
       outcome = judge(exit, options, moment)
     } finally {
-      this.settle(tuning, token, outcome, exit, moment)
+      this.settle(tuning, token, outcome, exit, options, moment)
     }
   }
 
@@ -567,13 +568,13 @@ export class Circuit {
     token: circuit.Token,
     outcome: Outcome.Outcome | undefined,
     exit: Exit.Exit<unknown, unknown>,
-    moment: Moment.Moment,
-    isRead = false
+    { observer }: Pick<ProtectOptions<never, never>, "observer">,
+    moment: Moment.Moment
   ): void {
     const self = this.cell.current
     const tag = outcome === undefined ? "Ignored" : outcome._tag
     // Whoever told the observer of the end has just read the clock.
-    const now = isRead ? moment.now : moment.read()
+    const now = observer ? moment.now : moment.read()
     const retryAfter = tag === "Failure" ? retryAfterOf(outcome) : 0
     const [recorded, moves, next] = machine.record(tuning.machine, self, now, token, tag, retryAfter)
     this.cell.current = next
@@ -585,7 +586,7 @@ export class Circuit {
       this.failed++
       this.lastFailureTime = moment.wallMillis
     }
-    if (moves.length > 0) this.announce(moves, moment.clock, exit)
+    this.announce(moves, moment.clock, exit)
   }
 
   /** @internal */
@@ -997,11 +998,11 @@ export interface MakeOptions {
  */
 export class Circuits {
   /** The tuning in force, for reads and commands. Circuits keep their state when it changes. */
-  tuning: Tuning
-  private readonly unkeyed: Circuit
-  readonly operation: string
-  readonly events: Sink
-  private readonly maxKeys: number
+  declare tuning: Tuning
+  declare private readonly unkeyed: Circuit
+  declare readonly operation: string
+  declare readonly events: Sink
+  declare private readonly maxKeys: number
   private keyed: BoundedMap<string, Circuit> | undefined = undefined
   private overflow: Circuit | undefined = undefined
 
@@ -1049,52 +1050,34 @@ export class Circuits {
     return this.unkeyed.wasUsed || shared.length === 0 ? [this.unkeyed, ...shared] : shared
   }
 
-  /** A window belongs to one policy: where the call's own or that in force has one, the latter decides. */
-  private governing(own: Tuning): Tuning {
-    return isConsecutive(own) && isConsecutive(this.tuning) ? own : this.tuning
+  /**
+   * What a call goes by from its start to its end. A window belongs to one
+   * policy: where the call's own or that in force has one, the latter decides.
+   */
+  governing(own: Tuning): Tuning {
+    return own === this.tuning || (isConsecutive(own) && isConsecutive(this.tuning)) ? own : this.tuning
   }
 
-  /** Guards one run of an effect, with the tuning of its call and at its moment. */
-  run<A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    own: Tuning,
+  /** Admits one attempt, with the tuning that governs its call and at its moment, or refuses it. */
+  begin<A, E>(
+    tuning: Tuning,
     options: ProtectOptions<A, E>,
     moment: Moment.Moment,
     /** Whether a policy inside tells the observer of the attempts that it lets through. */
     isToldInside = false
-  ): Effect.Effect<A, E | CircuitRejection, R> {
+  ): Attempt.Ended<A, E | CircuitRejection> | Effect.Effect<never, CircuitRejection> {
     const { key, observer } = options
-    const tuning = own === this.tuning ? own : this.governing(own)
-    let circuit: Circuit | undefined
-    let token: circuit.Token | undefined
-    let at = 0
-    // The exit is watched before the call is admitted: wherever an interruption
-    // falls, an admitted call is settled.
-    return Effect.onExitPrimitive(
-      Effect.suspend((): Effect.Effect<A, E | CircuitRejection, R> => {
-        observer?.onArrived(moment)
-        circuit = this.ofUnsafe(key, moment)
-        const admission = circuit.admitUnsafe(tuning, moment)
-        if (!isToken(admission)) return Effect.fail(admission)
-        token = admission
-        if (observer !== undefined && !isToldInside) {
-          at = moment.now
-          observer.onAdmitted()
-        }
-        return self
-      }),
-      (exit) => {
-        if (token === undefined) return undefined
-        const admitted = token
-        // The effect may run again, for the next attempt.
-        token = undefined
-        if (observer !== undefined && !isToldInside) observer.onSettled(moment.read() - at, moment)
-        circuit!.judgeUnsafe(tuning, admitted, exit, options as ProtectOptions<A, unknown>, moment)
-        return undefined
-      }
-      // No `interruptible` here: an interruptible handler is skipped by the
-      // interruption that it has to see.
-    )
+    observer?.onArrived(moment)
+    const circuit = this.ofUnsafe(key, moment)
+    const token = circuit.admitUnsafe(tuning, moment)
+    if (!isToken(token)) return Effect.fail(token)
+    // Without an observer nobody needs the time.
+    const at = observer && moment.now
+    if (!isToldInside) observer?.onAdmitted()
+    return (exit) => {
+      if (!isToldInside) observer?.onSettled(moment.read() - at!, moment)
+      circuit.judgeUnsafe(tuning, token, exit, options as ProtectOptions<A, unknown>, moment)
+    }
   }
 }
 
@@ -1113,7 +1096,7 @@ const judge = <A>(
   return Option.isNone(error) || isRefusal(error.value)
     ? Outcome.ignored
     : Errors.toOutcome(
-        Errors.classify(error.value, [...rules, ...(Fiber.getCurrent()?.getRef(Errors.Rules) ?? [])], {
+        Errors.classify(error.value, [...rules, ...moment.fiber.getRef(Errors.Rules)], {
           now: moment.wallMillis
         })
       )
@@ -1260,7 +1243,10 @@ class Service {
   ): (<R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitRejection, R>) => {
     const { own, rules } = this
     const call = rules === undefined ? options : { ...options, rules: [...(options.rules ?? []), ...rules] }
-    return (self) => Effect.withFiber((fiber) => own.run(self, own.tuning, call, Moment.of(fiber)))
+    return <R>(self: Effect.Effect<A, E, R>) =>
+      Effect.withFiber((fiber) =>
+        Attempt.proceed<A, E | CircuitRejection, R>(self, own.begin(own.tuning, call, Moment.of(fiber)), fiber)
+      )
   }
 
   readonly circuit = (key?: string): Effect.Effect<Circuit> =>

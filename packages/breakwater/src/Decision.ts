@@ -80,7 +80,7 @@ export interface Options {
  * @since 0.1.0
  */
 export class Log {
-  private readonly options: Options
+  declare private readonly options: Options
   /** @internal */
   ring: Array<Remembered> = []
   /** @internal */

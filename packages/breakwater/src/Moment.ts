@@ -12,7 +12,6 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
-import * as Random from "effect/Random"
 import * as Deadline from "./Deadline.ts"
 import type * as Errors from "./Classification.ts"
 import * as Monotonic from "./Monotonic.ts"
@@ -37,20 +36,21 @@ export interface FailedAttempt {
  * @since 0.1.0
  */
 export class Moment {
-  private readonly fiber: Pick<Fiber.Fiber<unknown, unknown>, "getRef">
-  private ownDeadline: Deadline.Deadline | undefined
-  private knownClock: Clock.Clock | undefined
-  private reading: number | undefined
+  /** Who makes the call, with what is in force there. */
+  declare readonly fiber: Pick<Fiber.Fiber<unknown, unknown>, "getRef">
+  declare private ownDeadline: Deadline.Deadline | undefined
+  declare private knownClock: Clock.Clock | undefined
+  declare private reading: number | undefined
   /** Since when it waits for one. @internal */
-  queuedAt: number | undefined
+  declare queuedAt: number | undefined
   /** When the call was first counted; `undefined` until then. */
-  startedAt: number | undefined
+  declare startedAt: number | undefined
   /** How long the attempt took that ended last, in milliseconds, while its operation has not recorded it. */
-  unrecorded: number | undefined
+  declare unrecorded: number | undefined
   /** How long the call has waited for places and limits so far, in milliseconds. */
-  queued: number
+  declare queued: number
   /** What has failed in this call so far. */
-  failedAttempts: ReadonlyArray<FailedAttempt> | undefined
+  declare failedAttempts: ReadonlyArray<FailedAttempt> | undefined
 
   constructor(fiber: Pick<Fiber.Fiber<unknown, unknown>, "getRef">, clock?: Clock.Clock) {
     this.fiber = fiber
@@ -81,11 +81,6 @@ export class Moment {
   /** Reads the clock again. */
   read(): number {
     return (this.reading = Monotonic.now(this.clock))
-  }
-
-  /** A number from 0 to below 1, by chance. */
-  draw(): number {
-    return this.fiber.getRef(Random.Random).nextDoubleUnsafe()
   }
 
   /** The deadline of the call. */

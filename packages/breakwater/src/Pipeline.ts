@@ -8,15 +8,17 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import * as Attempt from "./Attempt.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as Errors from "./Classification.ts"
 import type * as Coalesce from "./Coalesce.ts"
 import * as Fallback from "./Fallback.ts"
 import * as Moment from "./Moment.ts"
-import type { Ended, Operation } from "./Operation.ts"
+import type { Operation } from "./Operation.ts"
 import type * as Policy from "./Policy.ts"
 import type { ResilienceError } from "./ResilienceError.ts"
 import * as Retry from "./Retry.ts"
+import * as Step from "./Step.ts"
 import type * as Strategy from "./Strategy.ts"
 import * as Timeout from "./Timeout.ts"
 import type * as Tracing from "./Tracing.ts"
@@ -97,122 +99,120 @@ export const make = (prepared: Strategy.Strategy, tracing?: Tracing.Tracing, bud
   const isAdmitted = settings.admission !== false
   const inner = started.flatMap(([slot]) => (slot === "admission" ? [] : [slot]))
 
-  const pipeline: Pipeline = {
-    tuning,
-    started,
-    budget,
-    // What comes later stands further out.
-    //
-    // - The attempt timeout stands inside the circuit: a slow attempt is a
-    //   failure of the dependency.
-    // - The quota is the dependency's own limit, which each attempt uses up. An
-    //   attempt waits for it with its place in the bulkhead and without a limit of
-    //   its own running.
-    // - The bulkhead stands inside the circuit, whose open state spares the queue;
-    //   what it refuses is no failure of the dependency.
-    // - The circuit sees attempts and stands inside the retry, so that a storm of
-    //   retries opens it; its rejections are never retried.
-    // - The total timeout is the deadline of the call's moment: attempts are
-    //   clipped to it, and no pause sleeps past it.
-    // - The admission limit stands outside of the retry: a call passes it once.
-    // - Calls that share a run share all of the above, and count as one call.
-    // - The fallback stands outside of everything and has its own time.
-    run: <A, E, R>(
-      self: Effect.Effect<A, E, R>,
-      operation: Operation,
-      call: Call,
-      fiber: Fiber.Fiber<unknown, unknown>
-    ) => {
-      if (call.coalesce !== undefined) {
-        const alone = { ...call, coalesce: undefined, fallback: undefined }
-        // Guarded by the fiber that runs it: the deadlines of its callers are none of its own.
-        const once = Effect.withFiber((fiber) => pipeline.run(self, operation, alone, fiber))
-        const shared = call.coalesce.runUnsafe(once, operation, call.key)
-        return call.fallback === undefined ? shared : fallBack(shared, operation, call)
-      }
-      const { name, circuits } = operation
-      const { classify, fallback, key } = call
-      const rules = classify === undefined ? strategyRules : [classify, ...strategyRules]
-      const moment = totalMillis === undefined ? Moment.of(fiber) : Moment.within(fiber, totalMillis)
-      const options = { operation: name, key, mode, rules, observer: operation, strategy: prepared }
-      const { policies } = operation
-      const isBroken = circuits !== undefined && tuning !== undefined
-      let guarded: Effect.Effect<A, E | ResilienceError, R> = self
-      if (attemptMillis !== undefined) guarded = Timeout.run(guarded, attemptMillis, options, moment)
+  // What comes later stands further out.
+  //
+  // - The attempt timeout stands inside the circuit: a slow attempt is a
+  //   failure of the dependency.
+  // - The quota is the dependency's own limit, which each attempt uses up. An
+  //   attempt waits for it with its place in the bulkhead and without a limit of
+  //   its own running.
+  // - The bulkhead stands inside the circuit, whose open state spares the queue;
+  //   what it refuses is no failure of the dependency.
+  // - The circuit sees attempts and stands inside the retry, so that a storm of
+  //   retries opens it; its rejections are never retried.
+  // - The total timeout is the deadline of the call's moment: attempts are
+  //   clipped to it, and no pause sleeps past it.
+  // - The admission limit stands outside of the retry: a call passes it once.
+  // - Calls that share a run share all of the above, and count as one call.
+  // - The fallback stands outside of everything and has its own time.
+  const guard = <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    operation: Operation,
+    { classify, key }: Call,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ): Effect.Effect<A, E | ResilienceError, R> => {
+    const { circuits, name, policies } = operation
+    const rules = classify === undefined ? strategyRules : [classify, ...strategyRules]
+    const moment = totalMillis === undefined ? Moment.of(fiber) : Moment.within(fiber, totalMillis)
+    const options = { operation: name, key, mode, rules, observer: operation, strategy: prepared }
+    const governing = circuits && tuning && circuits.governing(tuning)
+    type Guarded = Effect.Effect<A, E | ResilienceError, R>
+    const limited = (begin?: Attempt.Begin<A, E | ResilienceError, R>): Guarded =>
+      attemptMillis !== undefined
+        ? Timeout.run<A, E | ResilienceError, R>(self, attemptMillis, options, moment, begin)
+        : begin === undefined
+          ? self
+          : Attempt.watch(self, begin)
+    // An attempt is one once nothing refuses it any more: the innermost policy tells.
+    const begin = (isToldInside?: boolean) =>
+      governing === undefined
+        ? beginUnrefused(operation, moment)
+        : circuits!.begin(governing, options, moment, isToldInside)
+    const apart = (): Guarded => {
+      let guarded = limited()
       if (tracing !== undefined) guarded = tracing.attempt(guarded, { operation: name, key, strategy })
-      // An attempt is one once nothing refuses it any more: the innermost policy tells.
-      if (inner.length === 0 && !isBroken) guarded = countAttempts(guarded, operation, moment)
       for (let i = 0; i < inner.length; i++) {
         const { running } = policies![inner[i]!]!
         guarded = running.run(guarded, options, moment, i === 0 ? operation : undefined)
       }
-      if (isBroken) guarded = circuits.run(guarded, tuning, options, moment, inner.length > 0)
-      if (retry) {
-        const retrying =
-          budget === undefined ? options : { ...options, budget: budget.shared ?? policies!.retryBudget!.running }
-        const attempts = guarded
-        // A call that is refused before its first attempt is none to the budget.
-        guarded = isAdmitted
-          ? Effect.suspend(() => Retry.run(attempts, retry, retrying, moment))
-          : Retry.run(attempts, retry, retrying, moment)
-      }
-      if (isAdmitted) guarded = policies!.admission!.running.run(guarded, options, moment)
-      // Unless the circuit counts it, which stands around all that may refuse an attempt.
-      if (isAdmitted || (inner.length > 0 && !isBroken)) guarded = arrive(guarded, operation, moment)
-      if (tracing !== undefined) guarded = tracing.call(guarded, { operation: name, key, strategy })
-      guarded = countCall(guarded, operation, options, moment)
-      if (fallback !== undefined) guarded = fallBack(guarded, operation, call)
-      return guarded
+      return governing === undefined && inner.length > 0
+        ? guarded
+        : Attempt.watch(guarded, () => begin(inner.length > 0))
+    }
+    // Where nothing waits between the circuit and the timeout, all of it begins in one step and ends in one.
+    const lone = inner.length === 1 ? policies![inner[0]!]!.running : undefined
+    const isTogether = tracing === undefined && (lone === undefined ? inner.length === 0 : lone.beginUnsafe)
+    let guarded = isTogether
+      ? limited(lone === undefined ? begin : () => lone.beginUnsafe!(begin, apart, options, moment))
+      : apart()
+    if (retry) {
+      const retrying =
+        budget === undefined ? options : { ...options, budget: budget.shared ?? policies!.retryBudget!.running }
+      const attempts = guarded
+      const again = () => Retry.run(attempts, retry, retrying, moment)
+      // A call that is refused before its first attempt is none to the budget.
+      guarded = isAdmitted ? Effect.suspend(again) : again()
+    }
+    if (isAdmitted) guarded = policies!.admission!.running.run(guarded, options, moment)
+    if (isAdmitted || (inner.length > 0 && governing === undefined)) {
+      const attempts = guarded
+      // Counts a call that may be refused before its first attempt, unless the circuit stands around all that may.
+      guarded = Effect.suspend(() => {
+        operation.onArrived(moment)
+        return attempts
+      })
+    }
+    if (tracing !== undefined) guarded = tracing.call(guarded, { operation: name, key, strategy })
+    // The call is counted by its first attempt; here its end is watched.
+    return Effect.onExitPrimitive(guarded, (exit) => {
+      if (moment.startedAt !== undefined) operation.callEnded(exit, moment.startedAt, options, moment)
+      return undefined
+    })
+  }
+
+  return {
+    tuning,
+    started,
+    budget,
+    run: (self, operation, call, fiber) => {
+      const { coalesce, fallback, key } = call
+      const guarded =
+        coalesce === undefined
+          ? guard(self, operation, call, fiber)
+          : // Guarded by the fiber that runs it: the deadlines of its callers are none of its own.
+            coalesce.runUnsafe(
+              Effect.withFiber((fiber) => guard(self, operation, call, fiber)),
+              operation,
+              key
+            )
+      const whole = fallback === undefined ? guarded : fallBack(guarded, operation, call)
+      // The frames around the first attempt, without a turn of the fiber for each.
+      return coalesce === undefined ? Step.into(Step.into(whole, fiber), fiber) : whole
     }
   }
-  return pipeline
 }
-
-/** The call is counted by its first attempt; here its end is watched. */
-const countCall = <A, E, R>(
-  self: Effect.Effect<A, E, R>,
-  operation: Operation,
-  call: Ended,
-  moment: Moment.Moment
-): Effect.Effect<A, E, R> =>
-  Effect.onExitPrimitive(self, (exit) => {
-    if (moment.startedAt !== undefined) operation.callEnded(exit, moment.startedAt, call, moment)
-    return undefined
-  })
 
 // From the inside out, as far as they stand next to each other.
 const slots = ["quota", "bulkhead", "admission"] as const satisfies ReadonlyArray<Policy.Slot>
 
-/** Counts a call that may be refused before its first attempt. */
-const arrive = <A, E, R>(
-  self: Effect.Effect<A, E, R>,
-  operation: Operation,
-  moment: Moment.Moment
-): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => {
-    operation.onArrived(moment)
-    return self
-  })
-
 /** What the circuit does on the way, for a strategy in which nothing refuses an attempt. */
-const countAttempts = <A, E, R>(
-  self: Effect.Effect<A, E, R>,
-  operation: Operation,
-  moment: Moment.Moment
-): Effect.Effect<A, E, R> => {
-  let startedAt: number | undefined
-  return Effect.onExitPrimitive(
-    Effect.suspend(() => {
-      operation.onArrived(moment)
-      startedAt = moment.now
-      operation.onAdmitted()
-      return self
-    }),
-    () => {
-      if (startedAt !== undefined) operation.onSettled(moment.read() - startedAt, moment)
-      return undefined
-    }
-  )
+const beginUnrefused = (operation: Operation, moment: Moment.Moment): Attempt.Ended<unknown, unknown> => {
+  operation.onArrived(moment)
+  const startedAt = moment.now
+  operation.onAdmitted()
+  return () => {
+    operation.onSettled(moment.read() - startedAt, moment)
+  }
 }
 
 const fallBack = <A, E, R>(self: Effect.Effect<A, E, R>, operation: Operation, call: Call): Effect.Effect<A, E, R> =>

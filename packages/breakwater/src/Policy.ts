@@ -13,6 +13,7 @@ import type * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import type * as Attempt from "./Attempt.ts"
 import type * as Errors from "./Classification.ts"
 import type { Sink } from "./EventSink.ts"
 import type { Moment } from "./Moment.ts"
@@ -133,6 +134,17 @@ export interface Running<in Settings, out Snapshot> {
     moment: Moment,
     observer?: Observer
   ) => Effect.Effect<A, E | ResilienceError, R>
+  /**
+   * `run` for an attempt that can begin at once, without an effect of its own:
+   * lets `begin` begin, and is told of the end before it. Any other attempt goes
+   * on with `otherwise`.
+   */
+  readonly beginUnsafe?: <A, E, R>(
+    begin: Attempt.Begin<A, E, R>,
+    otherwise: () => Effect.Effect<A, E, R>,
+    call: Call,
+    moment: Moment
+  ) => ReturnType<Attempt.Begin<A, E, R>>
   /** Changes the settings in force. What runs and what is counted stays. */
   readonly retuneUnsafe: (settings: Settings) => void
   /** Forgetting it would change nothing for any call. */

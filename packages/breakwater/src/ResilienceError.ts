@@ -231,10 +231,10 @@ export type Reason =
 export class ResilienceError<out R extends Reason = Reason> extends Data.Error {
   readonly _tag = "ResilienceError"
   /** The operation that was refused or cut short. */
-  readonly operation: string
+  declare readonly operation: string
   /** The part of the operation, for example a tenant, when the call named one. */
-  readonly key: string | undefined
-  readonly reason: R
+  declare readonly key: string | undefined
+  declare readonly reason: R
   /** The decision that tells why, once the call has ended. */
   decisionId: string | undefined = undefined
   constructor(fields: { readonly operation: string; readonly key?: string | undefined; readonly reason: R }) {

@@ -75,11 +75,11 @@ type Entry = Operation<InForce>
  */
 export class Running {
   /** @internal */
-  readonly options: Options
+  declare readonly options: Options
   /** @internal */
-  readonly entries: BoundedMap<string, Entry>
+  declare readonly entries: BoundedMap<string, Entry>
   /** Who chooses the strategies, by the configuration. */
-  chooser: Strategy.Chooser
+  declare chooser: Strategy.Chooser
   private named = new Map<Strategy.Own, Prepared>()
   private valued = new WeakMap<object, Prepared>()
   /** @internal */
@@ -126,8 +126,7 @@ export class Running {
     if (known !== undefined) return known
     const entry = this.make(checkName(canonical), own, clock)
     if (this.entries.add(canonical, entry, Monotonic.now(clock))) return entry
-    this.overflow ??= this.make(overflowName, undefined, clock)
-    return this.overflow
+    return (this.overflow ??= this.make(overflowName, undefined, clock))
   }
 
   private make(name: string, own: Strategy.Own, clock: Clock.Clock): Entry {

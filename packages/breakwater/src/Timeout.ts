@@ -41,12 +41,15 @@ import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Schema from "effect/Schema"
+import * as Attempt from "./Attempt.ts"
 import * as Child from "./Child.ts"
 import * as Deadline from "./Deadline.ts"
 import * as DeadlineQueue from "./DeadlineQueue.ts"
+import type { Entry } from "./internal/deadlineList.ts"
 import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import { reject, type ResilienceError, TimeoutExceeded } from "./ResilienceError.ts"
@@ -187,7 +190,8 @@ export const total: {
 
 /**
  * Limits an effect to `attemptLimit` milliseconds and to the deadline of the
- * call. `moment` is that of the call, if it has one.
+ * call. `moment` is that of the call, if it has one. `begin` is what
+ * `Attempt.watch` would do around it.
  *
  * @category combinators
  * @since 0.1.0
@@ -196,59 +200,57 @@ export const run = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   attemptLimit: number,
   options: Options,
-  moment?: Moment.Moment
+  moment?: Moment.Moment,
+  begin?: Attempt.Begin<A, E | ResilienceError<TimeoutExceeded>, R>
 ): Effect.Effect<A, E | ResilienceError<TimeoutExceeded>, R> =>
   // Everything happens inside `register`, in one step of the fiber: there is no
   // moment at which an interruption could find a started attempt unattended.
   Effect.callback<A, E | ResilienceError<TimeoutExceeded>, R>((resume) => {
     const fiber = Fiber.getCurrent()!
+    let ended: Attempt.Ended<A, E | ResilienceError<TimeoutExceeded>> | undefined
+    if (begin !== undefined) {
+      const begun = begin()
+      if (!Attempt.hasBegun(begun)) return resume(begun)
+      ended = begun
+    }
     const { clock, deadline, now: startedAt } = moment ?? Moment.of(fiber)
     const { key, mode, observer, operation = "timeout" } = options
-    // Whether the call's deadline comes before the attempt's own.
-    const total = deadline !== undefined && deadline.at - startedAt <= attemptLimit ? deadline : undefined
-    const limit = total === undefined ? attemptLimit : total.limit
-    const at = total === undefined ? startedAt + limit : total.at
+    const tighter = Deadline.tighten(deadline, startedAt, attemptLimit)
+    const { at, limit } = tighter
 
-    const timedOut = (): Effect.Effect<never, ResilienceError<TimeoutExceeded>> => {
+    const timedOut = (): Exit.Exit<never, ResilienceError<TimeoutExceeded>> => {
       const reason = new TimeoutExceeded({
-        scope: total === undefined ? "attempt" : "total",
+        scope: tighter === deadline ? "total" : "attempt",
         limit: Duration.millis(limit),
-        elapsed: Duration.millis(Monotonic.now(clock) - (total === undefined ? startedAt : total.startedAt))
+        elapsed: Duration.millis(Monotonic.now(clock) - tighter.startedAt)
       })
       const error = reject(operation, key, reason)
       observer?.onTimedOut(error, clock)
-      return Effect.fail(error)
+      return Exit.fail(error)
+    }
+    /** Once: what comes later has nobody to go to. */
+    const finish = (exit: Exit.Exit<A, E | ResilienceError<TimeoutExceeded>>): void => {
+      const tell = ended
+      ended = undefined
+      try {
+        tell?.(exit)
+      } catch (defect) {
+        return resume(Effect.ensuring(exit, Effect.die(defect)))
+      }
+      resume(exit)
     }
 
-    if (at <= startedAt) return resume(timedOut())
+    if (at <= startedAt) return finish(timedOut())
     const { context } = fiber
     const child = Child.start(
       self,
       fiber,
       fiber.getRef(Deadline.Current) === deadline ? context : Context.add(context, Deadline.Current, deadline)
     )
-    const early = child.pollUnsafe()
-    if (early !== undefined) return resume(early)
-
+    const queue = DeadlineQueue.of(clock)
+    let entry: Entry | undefined
     // It ends once: by answer, by limit or by interruption.
     let hasEnded = false
-    const release = (): void => {
-      hasEnded = true
-      const failure = timedOut()
-      child.interruptUnsafe(fiber.id)
-      if (child.pollUnsafe() !== undefined) return resume(failure)
-      if (mode === "await") {
-        child.addObserver(() => resume(failure))
-        return
-      }
-      if (observer !== undefined) {
-        observer.onAbandoned(1, key, clock)
-        child.addObserver(() => observer.onAbandoned(-1, key, clock))
-      }
-      resume(failure)
-    }
-    const queue = DeadlineQueue.of(clock)
-    const entry = at === Infinity ? undefined : queue.add(fiber, startedAt, limit, at, release)
     const end = (): void => {
       hasEnded = true
       if (entry !== undefined) queue.remove(entry)
@@ -256,10 +258,31 @@ export const run = <A, E, R>(
     child.addObserver((exit) => {
       if (hasEnded) return
       end()
-      resume(exit)
+      finish(exit)
     })
+    if (hasEnded) return
+    const release = (): void => {
+      hasEnded = true
+      const failure = timedOut()
+      child.interruptUnsafe(fiber.id)
+      if (mode === "await") {
+        child.addObserver(() => finish(failure))
+        return
+      }
+      if (observer !== undefined && child.pollUnsafe() === undefined) {
+        observer.onAbandoned(1, key, clock)
+        child.addObserver(() => observer.onAbandoned(-1, key, clock))
+      }
+      finish(failure)
+    }
+    if (at < Infinity) entry = queue.add(fiber, startedAt, limit, at, release)
     return Effect.suspend(() => {
       end()
-      return Fiber.interrupt(child)
+      const tell = ended
+      ended = undefined
+      return Effect.onExitPrimitive(Fiber.interrupt(child), () => {
+        tell?.(Exit.interrupt(fiber.id))
+        return undefined
+      })
     })
   })

@@ -73,8 +73,8 @@ const watching = (
 /** Lets as much time pass as the fiber needs to end. */
 const passTime = Effect.fnUntraced(function* (fiber: Fiber.Fiber<unknown, unknown>) {
   for (let i = 0; fiber.pollUnsafe() === undefined && i < 20; i++) yield* TestClock.adjust("10 seconds")
-  // What was abandoned ends too.
-  yield* TestClock.adjust("10 seconds")
+  // What was abandoned ends too, with as many turns as it needs.
+  for (let i = 0; i < 3; i++) yield* TestClock.adjust("10 seconds")
   assert.isDefined(fiber.pollUnsafe(), "the call ends")
 })
 
@@ -140,7 +140,7 @@ const sweep = (name: string, fresh: Fresh) => {
     Effect.gen(function* () {
       const { exit, operations } = yield* interruptedAt(fresh, 0)
       assert.isFalse(isInterrupted(exit))
-      assert.isAbove(operations, 3)
+      assert.isAbove(operations, 1)
       let interrupted = 0
       for (let at = 1; at <= operations; at++) {
         const seen = yield* interruptedAt(fresh, at)

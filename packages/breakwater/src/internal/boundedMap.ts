@@ -29,10 +29,10 @@ const pause = 100
  */
 export class BoundedMap<K, V extends Forgettable> {
   private readonly entries = new Map<K, V>()
-  readonly capacity: number
-  private readonly mayForget: (value: V, now: number) => boolean | "last"
+  declare readonly capacity: number
+  declare private readonly mayForget: (value: V, now: number) => boolean | "last"
   // One iterator for good: a new one would have to pass over all that was deleted before it.
-  private hand: IterableIterator<[K, V]>
+  declare private hand: IterableIterator<[K, V]>
   /** When it went further the last time. */
   private wentAt = -Infinity
 

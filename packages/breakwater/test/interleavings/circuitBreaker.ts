@@ -97,7 +97,6 @@ export const circuitBreakerCases: ReadonlyArray<Case> = [
       return { actors: { a: well, b: well, operator: theatre.interrupt("a") }, wrong, after }
     },
     outcomes: [
-      "a: CircuitHalfOpen and interrupted, b: done, operator: done, closed",
       "a: CircuitHalfOpen, b: done, operator: done, closed",
       "a: done, b: CircuitHalfOpen, operator: done, closed",
       "a: done, b: done, operator: done, closed",

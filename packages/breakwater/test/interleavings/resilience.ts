@@ -68,9 +68,7 @@ export const resilienceCases: ReadonlyArray<Case> = [
     },
     outcomes: [
       "a: CircuitHalfOpen, b: done, operator: done, 3 calls, closed",
-      "a: CircuitHalfOpen, b: done, operator: done, 3 calls, half_open",
       "a: done, b: CircuitHalfOpen, operator: done, 3 calls, closed",
-      "a: done, b: CircuitHalfOpen, operator: done, 3 calls, half_open",
       "a: done, b: done, operator: done, 3 calls, closed"
     ]
   },

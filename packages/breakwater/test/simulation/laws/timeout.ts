@@ -79,9 +79,8 @@ export class TimeoutLaw implements Law {
     const settings = this.options.settingsOf(call)
     if (settings === undefined) return
     const { now } = this.stage.world
-    const left = this.deadlineOf(call) - now
     const limited: Limited =
-      left <= settings.attempt
+      this.deadlineOf(call) <= now + settings.attempt
         ? { call, at: this.deadlineOf(call), limit: settings.total, scope: "total", settings }
         : { call, at: now + settings.attempt, limit: settings.attempt, scope: "attempt", settings }
     this.running.set(attempt, limited)
