@@ -97,6 +97,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
@@ -1219,6 +1220,30 @@ export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Servic
   })
 }
 
+const immediateUnsafe = ({ cell }: Circuit, tuning: Tuning): circuit.Token | undefined =>
+  machine.immediate(tuning.machine, cell.current)
+
+/** How calls end that have been let through with one token. */
+class AtOnce {
+  readonly circuit: Circuit
+  readonly tuning: Tuning
+  readonly token: circuit.Token
+  readonly ended: Attempt.Ended<unknown, unknown>
+
+  constructor(circuit: Circuit, tuning: Tuning, token: circuit.Token, options: ProtectOptions<unknown, unknown>) {
+    this.circuit = circuit
+    this.tuning = tuning
+    this.token = token
+    this.ended = (exit) => {
+      if (Exit.isSuccess(exit) && machine.isUnmoved(tuning.machine, circuit.cell.current, token)) {
+        circuit.succeeded++
+        return
+      }
+      circuit.judgeUnsafe(tuning, token, exit, options, Moment.of(Fiber.getCurrent()!))
+    }
+  }
+}
+
 class Service {
   private readonly own: Circuits
   private readonly rules: ReadonlyArray<Errors.Rule> | undefined
@@ -1243,10 +1268,20 @@ class Service {
   ): (<R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitRejection, R>) => {
     const { own, rules } = this
     const call = rules === undefined ? options : { ...options, rules: [...(options.rules ?? []), ...rules] }
+    // Calls that a closed circuit lets through at once have one way to end, until the circuit moves.
+    let latest: AtOnce | undefined
+    const begin = (fiber: Fiber.Fiber<unknown, unknown>): ReturnType<typeof own.begin<A, E>> => {
+      const { tuning } = own
+      const circuit = own.findUnsafe(call.key)
+      const token = (call.observer ?? call.classify) ? undefined : circuit && immediateUnsafe(circuit, tuning)
+      if (circuit === undefined || token === undefined) return own.begin(tuning, call, Moment.of(fiber))
+      circuit.admitted++
+      if (latest?.token !== token || latest.circuit !== circuit || latest.tuning !== tuning)
+        latest = new AtOnce(circuit, tuning, token, call as ProtectOptions<unknown, unknown>)
+      return latest.ended
+    }
     return <R>(self: Effect.Effect<A, E, R>) =>
-      Effect.withFiber((fiber) =>
-        Attempt.proceed<A, E | CircuitRejection, R>(self, own.begin(own.tuning, call, Moment.of(fiber)), fiber)
-      )
+      Effect.withFiber((fiber) => Attempt.proceed<A, E | CircuitRejection, R>(self, begin(fiber), fiber))
   }
 
   readonly circuit = (key?: string): Effect.Effect<Circuit> =>

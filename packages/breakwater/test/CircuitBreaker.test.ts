@@ -459,6 +459,32 @@ describe("CircuitBreaker, keyed", () => {
     })
   )
 
+  it.effect("guards one effect anew when its circuit was forgotten, and when it has moved", () =>
+    Effect.gen(function* () {
+      const breaker = yield* make({ maxKeys: 1 })
+      const a = breaker.protect({ key: "a" })
+      const first = yield* breaker.circuit("a")
+      yield* a(Effect.void)
+      yield* Effect.void.pipe(breaker.protect({ key: "b" }))
+      yield* a(Effect.void)
+      const second = yield* breaker.circuit("a")
+      assert.notStrictEqual(second, first)
+      assert.deepInclude((yield* CircuitBreaker.snapshot(first)).counters, { admitted: 1, succeeded: 1 })
+      assert.deepInclude((yield* CircuitBreaker.snapshot(second)).counters, { admitted: 1, succeeded: 1 })
+
+      // What began before the circuit moved is told of its own beginning.
+      const gate = yield* Deferred.make<void>()
+      const early = yield* Effect.forkChild(a(Deferred.await(gate)), { startImmediately: true })
+      yield* CircuitBreaker.trip(second)
+      yield* CircuitBreaker.close(second)
+      yield* a(Effect.void)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(early)
+      const { counters } = yield* CircuitBreaker.snapshot(second)
+      assert.deepInclude(counters, { admitted: 3, succeeded: 2, stale: 1, inFlight: 0 })
+    })
+  )
+
   it.effect("never forgets a circuit with a call in flight", () =>
     Effect.gen(function* () {
       const breaker = yield* make({ maxKeys: 1 })
