@@ -55,7 +55,8 @@ import {
   runLoop,
   stack,
   value,
-  valueEffect
+  valueEffect,
+  watched
 } from "./contestants.ts"
 import type { Contestant, TimeRow } from "./harness.ts"
 
@@ -75,7 +76,8 @@ const protections: { readonly [name: string]: Protection } = {
   "breaker alone": {
     effects: (self) => [
       ["breakwater", self.pipe(ownBreaker().protect())],
-      ["effect", self.pipe(effectBreaker().execute({ key: "own" }))]
+      ["effect", self.pipe(effectBreaker().execute({ key: "own" }))],
+      ["effect, watched", watched(self)]
     ],
     calls: (action, promised) => {
       const policy = cockatielBreaker()
@@ -469,6 +471,11 @@ const manyOperations: TimeRow = {
       const context = await resilience({ operations: names })
       const pieces = effectPieces()
       const policies = new Map(names.map((name) => [name, cockatielFull()]))
+      const counts = new Map(names.map((name) => [name, { calls: 0 }]))
+      const counted = (name: string) => {
+        counts.get(name)!.calls++
+        return answerEffect
+      }
       let next = 0
       const name = (): string => {
         if (next === names.length) next = 0
@@ -481,6 +488,7 @@ const manyOperations: TimeRow = {
             runLoop(context, steps, () => answerEffect.pipe(withResilience("balanced", { operation: name() })))
         },
         { name: "effect", run: (steps) => runLoop(none, steps, () => pieces(answerEffect, name())) },
+        { name: "bare effect", run: (steps) => runLoop(none, steps, () => counted(name())) },
         awaited("cockatiel", () => policies.get(name())!.execute(answer))
       ]
       for (const contestant of round) {

@@ -1009,11 +1009,12 @@ export class Circuits {
 
   /** @internal */
   constructor(options: CircuitsOptions) {
-    this.operation = options.operation
+    // First what every call touches, side by side in memory.
     this.tuning = options.tuning
+    this.unkeyed = new Circuit(this, undefined, options.now)
+    this.operation = options.operation
     this.events = options.events
     this.maxKeys = options.maxKeys ?? 10_000
-    this.unkeyed = new Circuit(this, undefined, options.now)
   }
 
   /** A circuit that has got its place. */
