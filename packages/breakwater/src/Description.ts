@@ -144,20 +144,29 @@ type SingleTrip =
     }
 
 /**
+ * The policies that a call can come by, as they are called outside of code.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type PolicyName =
+  | "total_timeout"
+  | "admission"
+  | "retry"
+  | "retry_budget"
+  | "circuit_breaker"
+  | "bulkhead"
+  | "quota"
+  | "attempt_timeout"
+
+/**
  * One policy of a strategy, with its numbers for people.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Part {
-  readonly policy:
-    | "total_timeout"
-    | "admission"
-    | "retry"
-    | "circuit_breaker"
-    | "bulkhead"
-    | "quota"
-    | "attempt_timeout"
+  readonly policy: Exclude<PolicyName, "retry_budget">
   readonly numbers: string
 }
 
@@ -371,22 +380,38 @@ const reasonsOf = (settings: Settings): ReadonlyArray<Reason["_tag"]> => [
   ...(settings.timeout ? (["TimeoutExceeded"] as const) : [])
 ]
 
-const orderOf = (settings: Settings, openTimes: Strategy.Strategy["openTimes"]): ReadonlyArray<Part> => {
-  const { admission, bulkhead, circuitBreaker, quota, retry, timeout } = settings
-  const parts: Array<Part> = []
-  const add = (policy: Part["policy"], numbers: string) => parts.push({ policy, numbers })
-  if (timeout) add("total_timeout", format(timeout.total))
-  if (admission) add("admission", limitText(admission))
-  if (retry) add("retry", retryText(retry))
-  if (circuitBreaker) add("circuit_breaker", circuitText(circuitBreaker, openTimes))
-  if (bulkhead) {
-    const queue = bulkhead.maxQueue > 0 ? `${bulkhead.maxQueue} wait up to ${format(bulkhead.maxWait)}` : "none waits"
-    add("bulkhead", `${bulkhead.maxConcurrent} at once, ${queue}`)
-  }
-  if (quota) add("quota", limitText(quota))
-  if (timeout) add("attempt_timeout", format(timeout.attempt))
-  return parts
-}
+/**
+ * The policies under these numbers, outermost first.
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const policiesOf = (settings: Settings): ReadonlyArray<PolicyName> =>
+  stagesOf(settings, undefined).flatMap(([policy, isThere]) => (isThere ? [policy] : []))
+
+const orderOf = (settings: Settings, openTimes: Strategy.Strategy["openTimes"]): ReadonlyArray<Part> =>
+  stagesOf(settings, openTimes).flatMap(([policy, text]) =>
+    policy === "retry_budget" || !text ? [] : [{ policy, numbers: text() }]
+  )
+
+/** Every policy that there can be, with a text for one that is there. */
+const stagesOf = (
+  { admission, bulkhead, circuitBreaker, quota, retry, retryBudget, timeout }: Settings,
+  openTimes: Strategy.Strategy["openTimes"]
+) =>
+  [
+    ["total_timeout", timeout && (() => format(timeout.total))],
+    ["admission", admission && (() => limitText(admission))],
+    ["retry", retry && (() => retryText(retry))],
+    ["retry_budget", retry && retryBudget],
+    ["circuit_breaker", circuitBreaker && (() => circuitText(circuitBreaker, openTimes))],
+    ["bulkhead", bulkhead && (() => bulkheadText(bulkhead))],
+    ["quota", quota && (() => limitText(quota))],
+    ["attempt_timeout", timeout && (() => format(timeout.attempt))]
+  ] as const
+
+const bulkheadText = ({ maxConcurrent, maxQueue, maxWait }: Bulkhead): string =>
+  `${maxConcurrent} at once, ${maxQueue > 0 ? `${maxQueue} wait up to ${format(maxWait)}` : "none waits"}`
 
 const limitText = ({ burst, limit, maxWait, onExceeded, perKey, window }: RateLimit): string =>
   [

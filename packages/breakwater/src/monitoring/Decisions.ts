@@ -42,6 +42,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as CircuitBreaker from "../CircuitBreaker.ts"
 import type * as Decision from "../Decision.ts"
+import * as Description from "../Description.ts"
 import { Registry } from "../Registry.ts"
 import type { Resilience } from "../Resilience.ts"
 import type { Reason } from "../ResilienceError.ts"
@@ -235,16 +236,7 @@ export const refusedBy = ({ reason }: Decision.Decision): string | undefined => 
  */
 export const policies = (decision: Decision.Decision): ReadonlyArray<string> => {
   const { failedAttempts, settings } = decision
-  const all = [
-    ...(settings.timeout ? ["total_timeout"] : []),
-    ...(settings.admission ? ["admission"] : []),
-    ...(settings.retry ? ["retry"] : []),
-    ...(settings.retry && settings.retryBudget ? ["retry_budget"] : []),
-    ...(settings.circuitBreaker ? ["circuit_breaker"] : []),
-    ...(settings.bulkhead ? ["bulkhead"] : []),
-    ...(settings.quota ? ["quota"] : []),
-    ...(settings.timeout ? ["attempt_timeout"] : [])
-  ]
+  const all: ReadonlyArray<string> = Description.policiesOf(settings)
   const by = refusedBy(decision)
   // The total time may pass anywhere.
   if (by === undefined || by === "total_timeout" || failedAttempts.length > 0) return all
