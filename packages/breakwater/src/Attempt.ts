@@ -15,7 +15,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Step from "./Step.ts"
 
 /**
- * Is told how an attempt ended. Runs once, in one step with the end.
+ * Is told how an attempt ended, once for each that has begun.
  *
  * @category models
  * @since 0.1.0

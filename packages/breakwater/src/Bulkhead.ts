@@ -261,10 +261,6 @@ class Gate {
     return this.state.active
   }
 
-  get hasRoom(): boolean {
-    return this.state.active < this.shared.tuning.machine.limit
-  }
-
   get queued(): number {
     return machine.queued(this.state)
   }
@@ -288,6 +284,12 @@ class Gate {
     this.waited++
     waiting.startTimer()
     if (arrival.displaced !== undefined) this.giveUp(arrival.displaced as Waiting)
+  }
+
+  /** Gives back the place of a call that was refused elsewhere. */
+  withdraw(place: fairQueue.Tenant): void {
+    this.admitted--
+    this.release(place)
   }
 
   release(place: fairQueue.Tenant): void {
@@ -535,10 +537,14 @@ export class Bulkheads implements Policy.Running<Settings, Snapshot> {
     moment: Moment.Moment
   ): ReturnType<Attempt.Begin<A, E, R>> {
     const gate = this.gateFor(key, moment)
-    if (!gate.hasRoom) return otherwise()
+    // Before anything else begins, which may tell listeners, and they may make calls.
+    const place = gate.enter(this.tenantOf(key))
+    if (place === undefined) return otherwise()
     const ended = begin()
-    if (!Attempt.hasBegun(ended)) return ended
-    const place = gate.enter(this.tenantOf(key))!
+    if (!Attempt.hasBegun(ended)) {
+      gate.withdraw(place)
+      return ended
+    }
     return (exit) => {
       gate.release(place)
       ended(exit)

@@ -574,7 +574,7 @@ export class Circuit {
   ): void {
     const self = this.cell.current
     const tag = outcome === undefined ? "Ignored" : outcome._tag
-    // Whoever told the observer of the end has just read the clock.
+    // Where an observer was told of the end, the time has just been read.
     const now = observer ? moment.now : moment.read()
     const retryAfter = tag === "Failure" ? retryAfterOf(outcome) : 0
     const [recorded, moves, next] = machine.record(tuning.machine, self, now, token, tag, retryAfter)
@@ -1310,16 +1310,24 @@ const runAsync = async <Args extends ReadonlyArray<unknown>, A>(
   moment: Moment.Moment
 ): Promise<A> => {
   const { tuning } = circuits
-  const circuit = circuits.ofUnsafe(options.key, moment)
+  const { key, observer } = options
+  observer?.onArrived(moment)
+  const circuit = circuits.ofUnsafe(key, moment)
   const admission = circuit.admitUnsafe(tuning, moment)
   if (!isToken(admission)) throw admission
+  const at = observer && moment.now
+  observer?.onAdmitted()
+  const ended = (exit: Exit.Exit<A, unknown>): void => {
+    observer?.onSettled(moment.read() - at!, moment)
+    circuit.judgeUnsafe(tuning, admission, exit, options, moment)
+  }
   let value: A
   try {
     value = await run(...args)
   } catch (error) {
-    circuit.judgeUnsafe(tuning, admission, Exit.fail(error), options, moment)
+    ended(Exit.fail(error))
     throw error
   }
-  circuit.judgeUnsafe(tuning, admission, Exit.succeed(value), options, moment)
+  ended(Exit.succeed(value))
   return value
 }

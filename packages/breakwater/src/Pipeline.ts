@@ -135,9 +135,7 @@ export const make = (prepared: Strategy.Strategy, tracing?: Tracing.Tracing, bud
           : Attempt.watch(self, begin)
     // An attempt is one once nothing refuses it any more: the innermost policy tells.
     const begin = (isToldInside?: boolean) =>
-      governing === undefined
-        ? beginUnrefused(operation, moment)
-        : circuits!.begin(governing, options, moment, isToldInside)
+      governing ? circuits.begin(governing, options, moment, isToldInside) : beginUnrefused(operation, moment)
     const apart = (): Guarded => {
       let guarded = limited()
       if (tracing !== undefined) guarded = tracing.attempt(guarded, { operation: name, key, strategy })
@@ -145,9 +143,7 @@ export const make = (prepared: Strategy.Strategy, tracing?: Tracing.Tracing, bud
         const { running } = policies![inner[i]!]!
         guarded = running.run(guarded, options, moment, i === 0 ? operation : undefined)
       }
-      return governing === undefined && inner.length > 0
-        ? guarded
-        : Attempt.watch(guarded, () => begin(inner.length > 0))
+      return governing || inner.length === 0 ? Attempt.watch(guarded, () => begin(inner.length > 0)) : guarded
     }
     // Where nothing waits between the circuit and the timeout, all of it begins in one step and ends in one.
     const lone = inner.length === 1 ? policies![inner[0]!]!.running : undefined
@@ -164,7 +160,7 @@ export const make = (prepared: Strategy.Strategy, tracing?: Tracing.Tracing, bud
       guarded = isAdmitted ? Effect.suspend(again) : again()
     }
     if (isAdmitted) guarded = policies!.admission!.running.run(guarded, options, moment)
-    if (isAdmitted || (inner.length > 0 && governing === undefined)) {
+    if (isAdmitted || (inner.length > 0 && !governing)) {
       const attempts = guarded
       // Counts a call that may be refused before its first attempt, unless the circuit stands around all that may.
       guarded = Effect.suspend(() => {
@@ -186,18 +182,17 @@ export const make = (prepared: Strategy.Strategy, tracing?: Tracing.Tracing, bud
     budget,
     run: (self, operation, call, fiber) => {
       const { coalesce, fallback, key } = call
-      const guarded =
-        coalesce === undefined
-          ? guard(self, operation, call, fiber)
-          : // Guarded by the fiber that runs it: the deadlines of its callers are none of its own.
-            coalesce.runUnsafe(
-              Effect.withFiber((fiber) => guard(self, operation, call, fiber)),
-              operation,
-              key
-            )
-      const whole = fallback === undefined ? guarded : fallBack(guarded, operation, call)
+      // A shared run is guarded by the fiber that runs it: the deadlines of its callers are none of its own.
+      const guarded = coalesce
+        ? coalesce.runUnsafe(
+            Effect.withFiber((fiber) => guard(self, operation, call, fiber)),
+            operation,
+            key
+          )
+        : guard(self, operation, call, fiber)
+      const whole = fallback ? fallBack(guarded, operation, call) : guarded
       // The frames around the first attempt, without a turn of the fiber for each.
-      return coalesce === undefined ? Step.into(Step.into(whole, fiber), fiber) : whole
+      return coalesce ? whole : Step.into(Step.into(whole, fiber), fiber)
     }
   }
 }

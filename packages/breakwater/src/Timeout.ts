@@ -228,12 +228,14 @@ export const run = <A, E, R>(
       observer?.onTimedOut(error, clock)
       return Exit.fail(error)
     }
-    /** Once: what comes later has nobody to go to. */
-    const finish = (exit: Exit.Exit<A, E | ResilienceError<TimeoutExceeded>>): void => {
+    const told = (exit: Exit.Exit<A, E | ResilienceError<TimeoutExceeded>>): undefined => {
       const tell = ended
       ended = undefined
+      tell?.(exit)
+    }
+    const finish = (exit: Exit.Exit<A, E | ResilienceError<TimeoutExceeded>>): void => {
       try {
-        tell?.(exit)
+        told(exit)
       } catch (defect) {
         return resume(Effect.ensuring(exit, Effect.die(defect)))
       }
@@ -253,7 +255,7 @@ export const run = <A, E, R>(
     let hasEnded = false
     const end = (): void => {
       hasEnded = true
-      if (entry !== undefined) queue.remove(entry)
+      if (entry) queue.remove(entry)
     }
     child.addObserver((exit) => {
       if (hasEnded) return
@@ -263,26 +265,22 @@ export const run = <A, E, R>(
     if (hasEnded) return
     const release = (): void => {
       hasEnded = true
-      const failure = timedOut()
+      // Told by the fiber of the caller: a timer does not know in whose context it runs.
+      const failure = Effect.onExitPrimitive(timedOut(), told)
       child.interruptUnsafe(fiber.id)
       if (mode === "await") {
-        child.addObserver(() => finish(failure))
+        child.addObserver(() => resume(failure))
         return
       }
-      if (observer !== undefined && child.pollUnsafe() === undefined) {
+      if (observer && !child.pollUnsafe()) {
         observer.onAbandoned(1, key, clock)
         child.addObserver(() => observer.onAbandoned(-1, key, clock))
       }
-      finish(failure)
+      resume(failure)
     }
     if (at < Infinity) entry = queue.add(fiber, startedAt, limit, at, release)
     return Effect.suspend(() => {
       end()
-      const tell = ended
-      ended = undefined
-      return Effect.onExitPrimitive(Fiber.interrupt(child), () => {
-        tell?.(Exit.interrupt(fiber.id))
-        return undefined
-      })
+      return Effect.onExitPrimitive(Fiber.interrupt(child), () => told(Exit.interrupt(fiber.id)))
     })
   })
