@@ -45,7 +45,8 @@ beforeAll(async () => {
       "hasty_one",
       "sampled_one",
       "limited_one",
-      "watched_one"
+      "watched_one",
+      "noted_one"
     ],
     strategies: { hasty_one: strategies.hasty, sampled_one: strategies.sampled, limited_one: strategies.limited }
   })
@@ -314,12 +315,11 @@ describe("the timeline", () => {
     { timeout: 90_000 },
     async () => {
       const { complaints, context, page } = await open(browser, app.url)
-      await tile(page, "watched_one").waitFor()
-      await app.api("POST", "/circuit-breakers/watched_one/reset", {})
-      app.failing.add("watched_one")
-      for (let call = 0; call < 4; call++) await app.call("watched_one")
-      app.failing.delete("watched_one")
-      await app.api("POST", "/circuit-breakers/watched_one/metrics-only", {
+      await tile(page, "noted_one").waitFor()
+      app.failing.add("noted_one")
+      for (let call = 0; call < 4; call++) await app.call("noted_one")
+      app.failing.delete("noted_one")
+      await app.api("POST", "/circuit-breakers/noted_one/metrics-only", {
         reason: "let us see",
         expires_in_seconds: 600
       })
@@ -331,24 +331,24 @@ describe("the timeline", () => {
         await page.getByRole("button", { name }).first().click({ timeout: 40_000 })
         await around.getByText(name).first().waitFor()
       }
-      await choose(/watched_one opened/)
+      await choose(/noted_one opened/)
       await around.getByText("Closed", { exact: true }).first().waitFor()
       await around.getByText("Open", { exact: true }).first().waitFor()
       await around
-        .getByText(/rejected: refused by circuit watched_one/)
+        .getByText(/rejected: refused by circuit noted_one/)
         .first()
         .waitFor()
       await around
-        .getByText(/watched_one only counts/)
+        .getByText(/noted_one only counts/)
         .first()
         .waitFor()
 
       // What the server does not answer is asked again.
       await page.route("**/decisions?*", (route) => route.abort(), { times: 1 })
-      await choose(/watched_one only counts/)
+      await choose(/noted_one only counts/)
       await around.getByText("The server cannot be reached.").waitFor()
       await around
-        .getByText(/rejected: refused by circuit watched_one/)
+        .getByText(/rejected: refused by circuit noted_one/)
         .first()
         .waitFor()
       await around.getByText(/let us see · by key \S+ · for 10 min/).waitFor()
@@ -360,9 +360,9 @@ describe("the timeline", () => {
 
       await choose(/Configuration changed to version \d+/)
       await around.getByText(/more patience/).waitFor()
-      await around.getByText(/In trouble now: .*watched_one \(metrics only\)/).waitFor()
+      await around.getByText(/In trouble now: .*noted_one \(metrics only\)/).waitFor()
 
-      await choose(/Circuit of watched_one is open/)
+      await choose(/Circuit of noted_one is open/)
       await around.getByText(/Also within 10 s/).waitFor()
 
       // Each kind can be left out.
