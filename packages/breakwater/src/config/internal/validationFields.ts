@@ -127,10 +127,17 @@ export const explain = (
     const path = fault.path.map(String).join(".")
     if (places.has(path)) continue
     places.add(path)
-    findings.push(Finding.make({ severity: "error", path, ...explained(fault, { ...options, known }) }))
+    findings.push(
+      findings.length < Finding.maxFindings
+        ? Finding.make({ severity: "error", path, ...explained(fault, { ...options, known }) })
+        : unexplained(path)
+    )
   }
   return findings
 }
+
+/** So many stand before it that it is counted and never shown. */
+const unexplained = (path: string): Finding.Finding => ({ code: "invalid_value", severity: "error", path, message: "" })
 
 interface Explained {
   /** Default: where the schema found the fault. */
