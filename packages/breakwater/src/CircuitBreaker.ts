@@ -1221,9 +1221,6 @@ export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Servic
   })
 }
 
-const immediateUnsafe = ({ cell }: Circuit, tuning: Tuning): circuit.Token | undefined =>
-  machine.immediate(tuning.machine, cell.current)
-
 /** How calls end that have been let through with one token. */
 class AtOnce {
   readonly circuit: Circuit
@@ -1270,11 +1267,12 @@ class Service {
     const { own, rules } = this
     const call = rules === undefined ? options : { ...options, rules: [...(options.rules ?? []), ...rules] }
     // Calls that a closed circuit lets through at once have one way to end, until the circuit moves.
+    const mayShare = call.observer === undefined && call.classify === undefined
     let latest: AtOnce | undefined
     const begin = (fiber: Fiber.Fiber<unknown, unknown>): ReturnType<typeof own.begin<A, E>> => {
       const { tuning } = own
-      const circuit = own.findUnsafe(call.key)
-      const token = (call.observer ?? call.classify) ? undefined : circuit && immediateUnsafe(circuit, tuning)
+      const circuit = mayShare ? own.findUnsafe(call.key) : undefined
+      const token = circuit && machine.immediate(tuning.machine, circuit.cell.current)
       if (circuit === undefined || token === undefined) return own.begin(tuning, call, Moment.of(fiber))
       circuit.admitted++
       if (latest?.token !== token || latest.circuit !== circuit || latest.tuning !== tuning)
@@ -1309,18 +1307,8 @@ const runAsync = async <Args extends ReadonlyArray<unknown>, A>(
   options: ProtectOptions<A, unknown>,
   moment: Moment.Moment
 ): Promise<A> => {
-  const { tuning } = circuits
-  const { key, observer } = options
-  observer?.onArrived(moment)
-  const circuit = circuits.ofUnsafe(key, moment)
-  const admission = circuit.admitUnsafe(tuning, moment)
-  if (!isToken(admission)) throw admission
-  const at = observer && moment.now
-  observer?.onAdmitted()
-  const ended = (exit: Exit.Exit<A, unknown>): void => {
-    observer?.onSettled(moment.read() - at!, moment)
-    circuit.judgeUnsafe(tuning, admission, exit, options, moment)
-  }
+  const ended = circuits.begin<A, unknown>(circuits.tuning, options, moment)
+  if (!Attempt.hasBegun(ended)) return Effect.runSync(ended)
   let value: A
   try {
     value = await run(...args)

@@ -884,8 +884,7 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
     const error = Cause.findErrorOption(cause)
     // Our own rejections are no word of the dependency.
     if (maxPause === 0 || Option.isNone(error) || isResilienceError(error.value)) return
-    const inForce = Fiber.getCurrent()?.getRef(Errors.Rules) ?? []
-    const { kind, retryAfter } = Errors.classify(error.value, [...rules, ...inForce], {
+    const { kind, retryAfter } = Errors.classify(error.value, [...rules, ...moment.fiber.getRef(Errors.Rules)], {
       now: moment.clock.currentTimeMillisUnsafe()
     })
     if (kind !== "rate_limited" || retryAfter === undefined) return

@@ -18,12 +18,12 @@ export type Loaded<A> =
   /** `text`: why it is not the newest. */
   | { readonly _tag: "Loaded"; readonly value: A; readonly text?: string | undefined }
 
-const patienceMillis = 3_000
+const retryMillis = 3_000
 
 /** When to ask again, if nobody would: it may be answered then. */
 const retryInMillis = (problem: Problem): number | undefined => {
-  if (problem._tag === "Unreachable") return patienceMillis
-  return problem.status === 429 || problem.status >= 500 ? (problem.retryAfterMillis ?? patienceMillis) : undefined
+  if (problem._tag === "Unreachable") return retryMillis
+  return problem.status === 429 || problem.status >= 500 ? (problem.retryAfterMillis ?? retryMillis) : undefined
 }
 
 /**
