@@ -4,11 +4,12 @@
  */
 import { readFileSync } from "node:fs"
 
-/** A row of the benchmark. A row of time has `nsPerCall`, any other `value` and `unit`. */
+/** A row of the benchmark. A row of time has `nsPerCall`, and that of each round; any other `value` and `unit`. */
 export interface Row {
   readonly name: string
   readonly contestant: string
   readonly nsPerCall?: number
+  readonly rounds?: ReadonlyArray<number>
   readonly value?: number
   readonly unit?: string
 }
@@ -87,34 +88,52 @@ export interface Verdict {
   readonly holds: boolean
 }
 
-/** Holds results to bars. A bar whose rows are missing does not hold. */
+/**
+ * Holds results to bars. A bar whose rows are missing does not hold. What is compared, is compared within each round, whose
+ * contestants have met the same machine; the value is the median of that.
+ */
 export const judge = (rows: ReadonlyArray<Row>, held: ReadonlyArray<Bar> = bars): ReadonlyArray<Verdict> => {
-  const find = (name: string, contestant: string): number => {
+  const find = (name: string, contestant: string): ReadonlyArray<number> => {
     const row = rows.find((row) => row.name === name && row.contestant === contestant)
-    return row?.nsPerCall ?? row?.value ?? NaN
+    const figure = row?.nsPerCall ?? row?.value
+    return row?.rounds ?? (figure === undefined ? [] : [figure])
   }
   return held.map((bar) => {
-    const value = measured(bar, find)
+    const value = median(measured(bar, find))
     return { bar, value: Number.isNaN(value) ? undefined : value, holds: value <= bar.limit }
   })
 }
 
+/** `NaN` of no values, or if one is not a number. */
+const median = (values: ReadonlyArray<number>): number => {
+  const sorted = values.some(Number.isNaN) ? [] : values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+/** For each round. */
 const measured = (
   { contestant = "breakwater", row, rule }: Bar,
-  find: (name: string, contestant: string) => number
-): number => {
+  find: (name: string, contestant: string) => ReadonlyArray<number>
+): ReadonlyArray<number> => {
   const ours = find(row, contestant)
+  const over = (these: ReadonlyArray<number>, those: ReadonlyArray<number>) =>
+    these.map((value, round) => value / (those[round] ?? NaN))
+  const above = (these: ReadonlyArray<number>, bare: string) => {
+    const those = find(row, bare)
+    return these.map((value, round) => value - (those[round] ?? NaN))
+  }
   switch (rule._tag) {
     case "times":
-      return ours / find(row, rule.contestant)
+      return over(ours, find(row, rule.contestant))
     case "timesAboveBare":
-      return (ours - find(row, rule.ourBare)) / (find(row, rule.contestant) - find(row, rule.bare))
+      return over(above(ours, rule.ourBare), above(find(row, rule.contestant), rule.bare))
     case "timesRow":
-      return ours / find(rule.other, contestant)
+      return over(ours, find(rule.other, contestant))
     case "bytes":
       return ours
     case "millis":
-      return ours / 1e6
+      return ours.map((ns) => ns / 1e6)
   }
 }
 

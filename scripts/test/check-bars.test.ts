@@ -36,6 +36,19 @@ describe("check-bars", () => {
     assert.deepStrictEqual(lines(rows, bar), ["FAIL      1.20 <= 1.15      many: × few"])
   })
 
+  it("compares within each round, and takes the median of that", () => {
+    const bar: Bar = { row: "a call", rule: { _tag: "times", contestant: "peer" }, limit: 0.3 }
+    // The machine was slow in the middle of one round, and in two rounds as a whole.
+    const rows = [
+      { ...time("breakwater", 50), rounds: [20, 60, 20, 200, 60] },
+      { ...time("peer", 100), rounds: [100, 300, 100, 100, 300] }
+    ]
+    assert.deepStrictEqual(lines(rows, bar), ["ok        0.20 <= 0.30      a call: × peer"])
+    assert.deepStrictEqual(lines([rows[0]!, { ...rows[1]!, rounds: [100] }], bar), [
+      "FAIL   missing <= 0.30      a call: × peer"
+    ])
+  })
+
   it("holds what is counted in bytes", () => {
     const bar: Bar = { row: "memory", rule: { _tag: "bytes" }, limit: 2048 }
     assert.deepStrictEqual(lines([memory(2048)], bar), ["ok        2048 <= 2048      memory: bytes"])

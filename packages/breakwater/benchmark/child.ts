@@ -1,9 +1,13 @@
 /** Runs code in a process of its own, and reads the number that it prints. */
 import { spawn } from "node:child_process"
 
-export const numberFrom = (args: ReadonlyArray<string>): Promise<number> =>
+export const numberFrom = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}): Promise<number> =>
   new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { cwd: import.meta.dirname, stdio: ["ignore", "pipe", "inherit"] })
+    const child = spawn(process.execPath, args, {
+      cwd: import.meta.dirname,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "inherit"]
+    })
     let output = ""
     child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text))
     child.on("error", reject)

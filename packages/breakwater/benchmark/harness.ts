@@ -2,7 +2,8 @@
  * Measures contestants side by side.
  *
  * All contestants of a row are warmed up, then take turns: a round runs one batch of each, in an order that rotates from
- * round to round, so that a slow second of the machine falls on all of them. The result is the median over the rounds.
+ * round to round, so that a slow second of the machine falls on all of them. A figure is the median over the rounds, and
+ * so is a ratio: it is taken in each round, whose contestants have met the same machine.
  */
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
@@ -24,23 +25,28 @@ export interface TimeRow {
   readonly setup: () => ReadonlyArray<Contestant> | Promise<ReadonlyArray<Contestant>>
 }
 
-/** One result. Time is `nsPerCall`; everything else is a `value` with its `unit`. */
+/** One result. Time is `nsPerCall`, with that of each round; everything else is a `value` with its `unit`. */
 export type Result = {
   readonly name: string
   readonly contestant: string
   readonly ratioToBreakwater: number
-} & ({ readonly nsPerCall: number } | { readonly value: number; readonly unit: Unit })
+} & (
+  | { readonly nsPerCall: number; readonly rounds: ReadonlyArray<number> }
+  | { readonly value: number; readonly unit: Unit }
+)
 
 export type Unit = "bytes" | "ms"
 
 export interface Effort {
   readonly rounds: number
+  /** Rounds before those that count. */
+  readonly warmUpRounds: number
   readonly batchMillis: number
   readonly warmUpMillis: number
 }
 
-export const quick: Effort = { rounds: 9, batchMillis: 7, warmUpMillis: 25 }
-export const thorough: Effort = { rounds: 21, batchMillis: 40, warmUpMillis: 200 }
+export const quick: Effort = { rounds: 9, warmUpRounds: 4, batchMillis: 6, warmUpMillis: 25 }
+export const thorough: Effort = { rounds: 21, warmUpRounds: 2, batchMillis: 40, warmUpMillis: 200 }
 
 setFlagsFromString("--expose-gc")
 const collect = runInNewContext("gc") as () => void
@@ -66,7 +72,7 @@ const millis = async (contestant: Contestant, steps: number): Promise<number> =>
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /** Runs a contestant for so long, and returns how many steps fill a batch. */
-const warmUp = async (contestant: Contestant, { batchMillis, warmUpMillis }: Effort): Promise<number> => {
+const warmUp = async (contestant: Contestant, batchMillis: number, warmUpMillis: number): Promise<number> => {
   let steps = 1
   let spent = 0
   for (;;) {
@@ -88,52 +94,68 @@ export const median = (values: ReadonlyArray<number>): number => {
 export const acquaint = async (rows: ReadonlyArray<TimeRow>): Promise<void> => {
   for (const row of rows) {
     for (const contestant of await row.setup()) {
-      await warmUp(contestant, { rounds: 1, batchMillis: 4, warmUpMillis: 12 })
+      await warmUp(contestant, 4, 12)
       contestant.close?.()
     }
   }
 }
 
-export const measure = async (row: TimeRow, effort: Effort): Promise<ReadonlyArray<Result>> => {
+export const measure = async (
+  row: TimeRow,
+  { batchMillis, rounds, warmUpMillis, warmUpRounds }: Effort
+): Promise<ReadonlyArray<Result>> => {
   const contestants = await row.setup()
+  // Before the warm-up, which brings the heap and the compiled code back into shape.
+  collect()
   const batches: Array<{ readonly contestant: Contestant; readonly steps: number; readonly times: Array<number> }> = []
   for (const contestant of contestants) {
-    batches.push({ contestant, steps: await warmUp(contestant, effort), times: [] })
+    batches.push({ contestant, steps: await warmUp(contestant, batchMillis, warmUpMillis), times: [] })
   }
-  collect()
-  for (let round = 0; round < effort.rounds; round++) {
+  for (let round = -warmUpRounds; round < rounds; round++) {
     for (let turns = 0; turns < batches.length; turns++) {
-      const { contestant, steps, times } = batches[(round + turns) % batches.length]!
+      const { contestant, steps, times } = batches[(round + warmUpRounds + turns) % batches.length]!
       await turn()
-      times.push((await millis(contestant, steps)) / (steps * (contestant.callsPerStep ?? 1)))
+      const spent = await millis(contestant, steps)
+      if (round >= 0) times.push(spent / (steps * (contestant.callsPerStep ?? 1)))
     }
   }
   for (const { close } of contestants) close?.()
-  const figures = new Map<string, Map<string, number>>()
+  const figures = new Map<string, Map<string, ReadonlyArray<number>>>()
   for (const { contestant, times } of batches) {
     for (const name of contestant.rows ?? [row.name]) {
       if (!figures.has(name)) figures.set(name, new Map())
-      figures.get(name)!.set(contestant.name, median(times) * 1e6)
+      figures.get(name)!.set(
+        contestant.name,
+        times.map((millis) => millis * 1e6)
+      )
     }
   }
   return Array.from(figures).flatMap(([name, values]) =>
-    compared(values).map(({ contestant, ratioToBreakwater, value }) => ({
+    compared(values).map(({ contestant, figures, ratioToBreakwater }) => ({
       name,
       contestant,
-      nsPerCall: Math.round(value * 10) / 10,
-      ratioToBreakwater
+      nsPerCall: rounded(median(figures), 10),
+      ratioToBreakwater,
+      rounds: figures.map((ns) => rounded(ns, 10))
     }))
   )
 }
 
-/** Puts figures beside that of breakwater. */
+/** To so many parts of one. */
+export const rounded = (value: number, parts: number): number => Math.round(value * parts) / parts
+
+/** Puts the figures of all rounds beside those of breakwater. */
 export const compared = (
-  values: ReadonlyMap<string, number>
-): ReadonlyArray<{ readonly contestant: string; readonly value: number; readonly ratioToBreakwater: number }> => {
+  values: ReadonlyMap<string, ReadonlyArray<number>>
+): ReadonlyArray<{
+  readonly contestant: string
+  readonly figures: ReadonlyArray<number>
+  readonly ratioToBreakwater: number
+}> => {
   const ours = values.get("breakwater")!
-  return Array.from(values, ([contestant, value]) => ({
+  return Array.from(values, ([contestant, figures]) => ({
     contestant,
-    value,
-    ratioToBreakwater: Math.round((value / ours) * 1000) / 1000
+    figures,
+    ratioToBreakwater: rounded(median(figures.map((value, round) => value / ours[round]!)), 1000)
   }))
 }

@@ -6,13 +6,15 @@ import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { build, type OutputChunk } from "rolldown"
 import { numberFrom } from "./child.ts"
-import { compared, type Effort, median, type Result, type Unit } from "./harness.ts"
+import { compared, type Effort, median, type Result, rounded, type Unit } from "./harness.ts"
 
 export interface OtherRow {
   readonly name: string
   readonly unit: Unit
-  readonly measure: (effort: Effort) => Promise<ReadonlyMap<string, number>>
+  readonly measure: (effort: Effort) => Promise<ReadonlyMap<string, ReadonlyArray<number>>>
 }
+
+const here = import.meta.dirname
 
 // Memory
 
@@ -20,25 +22,27 @@ const memory = (what: string, contestants: ReadonlyArray<string>, count: number)
   name: `memory of one ${what}`,
   unit: "bytes",
   measure: async () => {
-    const values = await Promise.all(
-      contestants.map((contestant) => numberFrom(["--expose-gc", "memoryChild.ts", what, contestant, String(count)]))
-    )
-    return new Map(contestants.map((contestant, index) => [contestant, values[index]!]))
+    const values = await Promise.all(contestants.map((contestant) => inUse(what, contestant, count)))
+    return new Map(contestants.map((contestant, index) => [contestant, [values[index]!]]))
   }
 })
+
+/** Most of such a process is the compilation of all contestants, which the next one finds done. */
+const inUse = (what: string, contestant: string, count: number): Promise<number> =>
+  numberFrom(["--expose-gc", "memoryChild.ts", what, contestant, String(count)], {
+    NODE_COMPILE_CACHE: join(here, "node_modules/.cache/compiled")
+  })
 
 const everyone = ["breakwater", "effect", "cockatiel", "opossum", "mollitia"]
 
 const millionKeys: OtherRow = {
   name: "memory of 1,000,000 keys",
   unit: "bytes",
-  measure: async () =>
-    new Map([["breakwater", await numberFrom(["--expose-gc", "memoryChild.ts", "keys", "breakwater", "1000000"])]])
+  measure: async () => new Map([["breakwater", [await inUse("keys", "breakwater", 1_000_000)]]])
 }
 
 // Start-up
 
-const here = import.meta.dirname
 const source = join(here, "../src/index.ts")
 const isEffect = /^effect(\/|$)/
 
@@ -62,14 +66,14 @@ const startUp: OtherRow = {
       ["effect, the modules of breakwater", await externals()]
     ])
     const times = new Map(Array.from(imports.keys(), (name): [string, Array<number>] => [name, []]))
-    for (let round = 0; round < Math.ceil(rounds / 2); round++) {
+    for (let round = 0; round < Math.ceil(rounds / 3); round++) {
       for (const [name, specifiers] of imports) {
         const load = specifiers.map((specifier) => `await import(${JSON.stringify(specifier)})`)
         const script = `const t = performance.now();${load.join(";")};console.log(performance.now() - t)`
         times.get(name)!.push(await numberFrom(["--input-type=module", "-e", script]))
       }
     }
-    return new Map(Array.from(times, ([name, each]) => [name, median(each)]))
+    return times
   }
 }
 
@@ -185,17 +189,17 @@ const size: OtherRow = {
   name: "size beyond effect, minified and gzipped",
   unit: "bytes",
   measure: async () => {
-    const figures = new Map([["breakwater", await gzipped(guarding, isEffect)]])
+    const figures = new Map([["breakwater", [await gzipped(guarding, isEffect)]]])
     for (const [name, program] of [
       ["", guarding],
       [", with a preset", choosing]
     ] as const) {
       const parts = partsOfEffect(await bundle(program, { external: isEffect, minify: "spaces" }))
       const whole = await gzipped(program)
-      figures.set(`breakwater, by difference${name}`, whole - (await gzipped(asLibrary(parts))))
-      figures.set(`breakwater, by difference, unnamed${name}`, whole - (await gzipped(asProgram(parts))))
+      figures.set(`breakwater, by difference${name}`, [whole - (await gzipped(asLibrary(parts)))])
+      figures.set(`breakwater, by difference, unnamed${name}`, [whole - (await gzipped(asProgram(parts)))])
     }
-    for (const [name, program] of Object.entries(peers)) figures.set(name, await gzipped(program))
+    for (const [name, program] of Object.entries(peers)) figures.set(name, [await gzipped(program)])
     return figures
   }
 }
@@ -211,10 +215,10 @@ export const otherRows: ReadonlyArray<OtherRow> = [
 ]
 
 export const measureOther = async (row: OtherRow, effort: Effort): Promise<ReadonlyArray<Result>> =>
-  compared(await row.measure(effort)).map(({ contestant, ratioToBreakwater, value }) => ({
+  compared(await row.measure(effort)).map(({ contestant, figures, ratioToBreakwater }) => ({
     name: row.name,
     contestant,
-    value: row.unit === "ms" ? Math.round(value * 10) / 10 : Math.round(value),
+    value: rounded(median(figures), row.unit === "ms" ? 10 : 1),
     unit: row.unit,
     ratioToBreakwater
   }))
