@@ -617,7 +617,7 @@ export class Bulkheads implements Policy.Running<Settings, Snapshot> {
   }
 
   private gates(): ReadonlyArray<Gate> {
-    const keyed = this.keyed === undefined ? [] : Array.from(this.keyed.values())
+    const keyed = this.keyed === undefined ? [] : Array.from(this.keyed.entries.values())
     return this.overflow === undefined ? [this.shared, ...keyed] : [this.shared, ...keyed, this.overflow]
   }
 }

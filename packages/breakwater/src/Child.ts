@@ -21,10 +21,7 @@ export const start = <A, E, R>(
   parent: Fiber.Fiber<unknown, unknown>,
   context: Context.Context<never>
 ): Fiber.Fiber<A, E> =>
-  Effect.runForkWith(context as Context.Context<R>)(self, isUninterruptible(parent) ? uninterruptible : undefined)
-
-// `Fiber` does not show the mask in its type.
-const isUninterruptible = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
-  (fiber as { readonly interruptible?: boolean }).interruptible === false
-
-const uninterruptible: Effect.RunOptions = { uninterruptible: true }
+  Effect.runForkWith(context as Context.Context<R>)(self, {
+    // `Fiber` does not show the mask in its type.
+    uninterruptible: (parent as { readonly interruptible?: boolean }).interruptible === false
+  })

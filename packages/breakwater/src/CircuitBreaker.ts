@@ -1047,7 +1047,7 @@ export class Circuits {
 
   /** Every circuit that exists; the one without a key only once it was used. */
   allUnsafe(): ReadonlyArray<Circuit> {
-    const keyed = this.keyed === undefined ? [] : Array.from(this.keyed.values())
+    const keyed = this.keyed === undefined ? [] : Array.from(this.keyed.entries.values())
     const shared = this.overflow === undefined ? keyed : [...keyed, this.overflow]
     return this.unkeyed.wasUsed || shared.length === 0 ? [this.unkeyed, ...shared] : shared
   }

@@ -59,7 +59,8 @@ export interface DeadlineQueue {
     deadline: number,
     release: () => void
   ) => Entry
-  readonly remove: (entry: Entry) => void
+  /** Does nothing to an entry that is gone, or that there never was. */
+  readonly remove: (entry: Entry | undefined) => void
 }
 
 /**
@@ -97,15 +98,16 @@ export const make = (clock: Clock.Clock): DeadlineQueue => {
     return { until, cancel: () => fiber.interruptUnsafe() }
   }
 
-  const sleepUntil = clock === liveClock() ? timer : sleeper
+  const isLive = clock === Context.get(Context.empty(), Clock.Clock)
+  const sleepUntil = isLive ? timer : sleeper
 
   const sleepTo = (until: number, now: number): void => {
     sleep?.cancel()
     sleep = sleepUntil(until, now)
   }
 
-  const remove = (entry: Entry): void => {
-    if (entry.list === undefined) return
+  const remove = (entry: Entry | undefined): void => {
+    if (entry?.list === undefined) return
     entry.list.remove(entry)
     if (--size > 0) return
     context = Context.empty()
@@ -149,8 +151,6 @@ export const make = (clock: Clock.Clock): DeadlineQueue => {
     remove
   }
 }
-
-const liveClock = (): Clock.Clock => Context.get(Context.empty(), Clock.Clock)
 
 const queues = new WeakMap<Clock.Clock, DeadlineQueue>()
 

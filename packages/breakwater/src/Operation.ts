@@ -155,8 +155,8 @@ const noTrouble = (): Trouble => ({
 
 const noAttempts: ReadonlyArray<Decision.FailedAttempt> = []
 
-/** What all operations share. */
-interface Services {
+/** What all operations share. @internal */
+export interface Services {
   readonly events: Sink
   readonly decisions: Decision.Options
 }
@@ -253,8 +253,7 @@ export class Operation<out R extends Strategy.Resolved = Strategy.Resolved> {
       this.succeeded++
       if (this.isSampled()) this.decide("succeeded", undefined, startedAt, call, moment)
       if (unrecorded === now - startedAt) {
-        this.atOnce ??= new LatencyRecorder()
-        return this.atOnce.recordAt(now, unrecorded)
+        return (this.atOnce ??= new LatencyRecorder()).recordAt(now, unrecorded)
       }
       this.lastSuccess = now
     } else if (Cause.hasInterruptsOnly(exit.cause)) {
@@ -268,8 +267,7 @@ export class Operation<out R extends Strategy.Resolved = Strategy.Resolved> {
       this.callFailed(exit.cause, startedAt, call, moment)
     }
     this.recordAttempt(moment)
-    this.callLatency ??= new LatencyRecorder()
-    this.callLatency.recordAt(now, now - startedAt)
+    return (this.callLatency ??= new LatencyRecorder()).recordAt(now, now - startedAt)
   }
 
   private callFailed(cause: Cause.Cause<unknown>, startedAt: number, call: Ended, moment: Moment): void {
@@ -344,8 +342,8 @@ export class Operation<out R extends Strategy.Resolved = Strategy.Resolved> {
 
   private recordAttempt(moment: Moment): void {
     if (moment.unrecorded === undefined) return
-    this.attemptLatency ??= new LatencyRecorder()
-    this.attemptLatency.recordAt(moment.now, moment.unrecorded)
+    const recorder = (this.attemptLatency ??= new LatencyRecorder())
+    recorder.recordAt(moment.now, moment.unrecorded)
     moment.unrecorded = undefined
   }
 

@@ -7,6 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Attempt from "./Attempt.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
@@ -46,19 +47,6 @@ export interface Call {
 }
 
 /**
- * The budget of a strategy's retries, running if strategies share it.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Budget {
-  readonly settings: Policy.StartableBudget
-  readonly shared: Policy.StartedBudget["running"] | undefined
-  /** Where it is kept. */
-  readonly kept: Policy.KeptBudgets
-}
-
-/**
  * The policies of a strategy, ready to go around the effects of an operation.
  *
  * @category models
@@ -70,7 +58,7 @@ export interface Pipeline {
   /** The policies that an operation has to have started before `run`. */
   readonly started: ReadonlyArray<readonly [Policy.Slot, Policy.Startable]>
   /** The budget of its retries, which an operation has to have started unless it is shared. */
-  readonly budget: Budget | undefined
+  readonly budget: Policy.PreparedBudget | undefined
   /** Guards one run of an effect. */
   readonly run: <A, E, R>(
     self: Effect.Effect<A, E, R>,
@@ -80,17 +68,31 @@ export interface Pipeline {
   ) => Effect.Effect<A, E | ResilienceError, R>
 }
 
+/** What one call says to its policies. */
+interface Options {
+  readonly operation: string
+  readonly key: string | undefined
+  readonly mode: Timeout.Mode | undefined
+  readonly rules: ReadonlyArray<Errors.Rule>
+  readonly observer: Operation
+  readonly strategy: Strategy.Strategy
+}
+
 /**
  * @category constructors
  * @since 0.1.0
  */
-export const make = (prepared: Strategy.Strategy, tracing?: Tracing.Tracing, budget?: Budget): Pipeline => {
+export const make = (
+  prepared: Strategy.Strategy,
+  tracing?: Tracing.Tracing,
+  budget?: Policy.PreparedBudget
+): Pipeline => {
   const { name: strategy, openTimes, rules: strategyRules, settings } = prepared
   const tuning = settings.circuitBreaker ? CircuitBreaker.tune(settings.circuitBreaker, openTimes) : undefined
   const retry = settings.retry && Retry.prepare(settings.retry)
-  const mode = settings.timeout ? settings.timeout.mode : undefined
-  const attemptMillis = settings.timeout ? Duration.toMillis(settings.timeout.attempt) : undefined
-  const totalMillis = settings.timeout ? Duration.toMillis(settings.timeout.total) : undefined
+  const { attempt, mode, total }: Partial<Timeout.Settings> = settings.timeout || {}
+  const attemptMillis = attempt && Duration.toMillis(attempt)
+  const totalMillis = total && Duration.toMillis(total)
 
   const started = slots.flatMap((slot) => {
     const policy = settings[slot]
@@ -98,6 +100,9 @@ export const make = (prepared: Strategy.Strategy, tracing?: Tracing.Tracing, bud
   })
   const isAdmitted = settings.admission !== false
   const inner = started.flatMap(([slot]) => (slot === "admission" ? [] : [slot]))
+
+  /** Only its attempts tell a call from another one. */
+  const isPlain = !(isAdmitted || budget || (retry && retry.nested === "innerYields"))
 
   // What comes later stands further out.
   //
@@ -124,20 +129,16 @@ export const make = (prepared: Strategy.Strategy, tracing?: Tracing.Tracing, bud
     const { circuits, name, policies } = operation
     const rules = classify === undefined ? strategyRules : [classify, ...strategyRules]
     const moment = totalMillis === undefined ? Moment.of(fiber) : Moment.within(fiber, totalMillis)
-    const options = { operation: name, key, mode, rules, observer: operation, strategy: prepared }
+    const options: Options = { operation: name, key, mode, rules, observer: operation, strategy: prepared }
     const governing = circuits && tuning && circuits.governing(tuning)
-    type Guarded = Effect.Effect<A, E | ResilienceError, R>
-    const limited = (begin?: Attempt.Begin<A, E | ResilienceError, R>): Guarded =>
-      attemptMillis !== undefined
-        ? Timeout.run<A, E | ResilienceError, R>(self, attemptMillis, options, moment, begin)
-        : begin === undefined
-          ? self
-          : Attempt.watch(self, begin)
     // An attempt is one once nothing refuses it any more: the innermost policy tells.
     const begin = (isToldInside?: boolean) =>
       governing ? circuits.begin(governing, options, moment, isToldInside) : beginUnrefused(operation, moment)
-    const apart = (): Guarded => {
-      let guarded = limited()
+    const apart = () => {
+      let guarded =
+        attemptMillis === undefined
+          ? self
+          : Timeout.run<A, E | ResilienceError, R>(self, attemptMillis, options, moment)
       if (tracing !== undefined) guarded = tracing.attempt(guarded, { operation: name, key, strategy })
       for (let i = 0; i < inner.length; i++) {
         const { running } = policies![inner[i]!]!
@@ -148,32 +149,46 @@ export const make = (prepared: Strategy.Strategy, tracing?: Tracing.Tracing, bud
     // Where nothing waits between the circuit and the timeout, all of it begins in one step and ends in one.
     const lone = inner.length === 1 ? policies![inner[0]!]!.running : undefined
     const isTogether = tracing === undefined && (lone === undefined ? inner.length === 0 : lone.beginUnsafe)
-    let guarded = isTogether
-      ? limited(lone === undefined ? begin : () => lone.beginUnsafe!(begin, apart, options, moment))
-      : apart()
-    if (retry) {
-      const retrying =
-        budget === undefined ? options : { ...options, budget: budget.shared ?? policies!.retryBudget!.running }
-      const attempts = guarded
-      const again = () => Retry.run(attempts, retry, retrying, moment)
+    const first = lone === undefined ? begin : () => lone.beginUnsafe!(begin, apart, options, moment)
+    const around = (
+      begun?: Effect.Effect<A, E | ResilienceError, R>,
+      isOver = false
+    ): Effect.Effect<A, E | ResilienceError, R> | undefined => {
+      if (isOver) {
+        const { startedAt } = moment
+        moment.startedAt = undefined
+        // The call is counted by its first attempt.
+        if (startedAt !== undefined)
+          operation.callEnded(begun as Exit.Exit<A, E | ResilienceError>, startedAt, options, moment)
+        return undefined
+      }
+      const attempt = !isTogether
+        ? apart()
+        : attemptMillis === undefined
+          ? Attempt.watch(self, first)
+          : Timeout.run<A, E | ResilienceError, R>(self, attemptMillis, options, moment, first)
+      const spending = budget ? { ...options, budget: budget.of(policies?.retryBudget) } : options
+      const attempts = () =>
+        retry ? Retry.run(attempt, retry, spending, moment, begun, begun && moment.startedAt) : (begun ?? attempt)
       // A call that is refused before its first attempt is none to the budget.
-      guarded = isAdmitted ? Effect.suspend(again) : again()
+      let guarded = isAdmitted
+        ? policies!.admission!.running.run(Effect.suspend(attempts), options, moment)
+        : attempts()
+      if (isAdmitted || (inner.length > 0 && !governing)) {
+        const counted = guarded
+        // Counts a call that may be refused before its first attempt, unless the circuit stands around all that may.
+        guarded = Effect.suspend(() => {
+          operation.onArrived(moment)
+          return counted
+        })
+      }
+      if (tracing !== undefined) guarded = tracing.call(guarded, { operation: name, key, strategy })
+      return Effect.onExitPrimitive(guarded, (exit) => around(exit, true) as undefined)
     }
-    if (isAdmitted) guarded = policies!.admission!.running.run(guarded, options, moment)
-    if (isAdmitted || (inner.length > 0 && !governing)) {
-      const attempts = guarded
-      // Counts a call that may be refused before its first attempt, unless the circuit stands around all that may.
-      guarded = Effect.suspend(() => {
-        operation.onArrived(moment)
-        return attempts
-      })
-    }
-    if (tracing !== undefined) guarded = tracing.call(guarded, { operation: name, key, strategy })
-    // The call is counted by its first attempt; here its end is watched.
-    return Effect.onExitPrimitive(guarded, (exit) => {
-      if (moment.startedAt !== undefined) operation.callEnded(exit, moment.startedAt, options, moment)
-      return undefined
-    })
+    // Where nothing stands around the attempts that has to be there before them, a call that goes well is its first one.
+    return attemptMillis !== undefined && isTogether && isPlain && (governing || inner.length === 0)
+      ? Timeout.run<A, E | ResilienceError, R>(self, attemptMillis, options, moment, first, around)
+      : around()!
   }
 
   return {
@@ -191,8 +206,7 @@ export const make = (prepared: Strategy.Strategy, tracing?: Tracing.Tracing, bud
           )
         : guard(self, operation, call, fiber)
       const whole = fallback ? fallBack(guarded, operation, call) : guarded
-      // The frames around the first attempt, without a turn of the fiber for each.
-      return coalesce ? whole : Step.into(Step.into(whole, fiber), fiber)
+      return coalesce ? whole : Step.into(whole, fiber)
     }
   }
 }
@@ -218,8 +232,7 @@ const fallBack = <A, E, R>(self: Effect.Effect<A, E, R>, operation: Operation, c
       Effect.map(Clock.Clock, (clock) => operation.fallbackEnded(hasServed, failed.error, call.key, clock))
     // The types of the fallback were checked where the call was written.
     const answer = Effect.suspend(() => call.fallback!(failed.error as never)) as Effect.Effect<A, E, R>
-    return answer.pipe(
-      Effect.tap(() => ended(true)),
-      Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : ended(false)))
+    return Effect.onExit(answer, (exit) =>
+      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? Effect.void : ended(Exit.isSuccess(exit))
     )
   })

@@ -200,18 +200,25 @@ export interface StartedBudget {
  * @since 0.1.0
  */
 export interface KeptBudgets {
-  /** The budget of the dependency that settings name. `undefined`: they name none. */
-  readonly shared: (settings: StartableBudget, now: number) => StartedBudget["running"] | undefined
+  /** What the operations of a strategy with these settings go by. */
+  readonly prepare: (settings: StartableBudget, now: number) => PreparedBudget
+}
+
+/**
+ * The budget that a strategy asks for: that of the dependency which its settings
+ * name, or else one for each operation.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PreparedBudget {
   /**
    * The budget that an operation is to have, `known` if that will do. `isOwn`:
    * the settings are the operation's, and not those of one call.
    */
-  readonly of: (
-    operation: string,
-    known: StartedBudget | undefined,
-    budget: { readonly settings: StartableBudget; readonly shared: StartedBudget["running"] | undefined },
-    isOwn: boolean
-  ) => StartedBudget
+  readonly start: (operation: string, known: StartedBudget | undefined, isOwn: boolean) => StartedBudget
+  /** What a call spends of, given the budget of its operation. */
+  readonly of: (known: StartedBudget | undefined) => Budget
 }
 
 /**

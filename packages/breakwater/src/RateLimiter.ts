@@ -974,7 +974,7 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
 
   private *lanes(): IterableIterator<Lane> {
     if (this.unkeyed !== undefined) yield this.unkeyed
-    if (this.keyed !== undefined) yield* this.keyed.values()
+    if (this.keyed !== undefined) yield* this.keyed.entries.values()
     if (this.overflow !== undefined) yield this.overflow
   }
 

@@ -403,6 +403,9 @@ export interface CallOptions {
  * Retries one run of an effect. A success costs nothing but a place on the
  * fiber's stack, and an addition with a budget that counts by window.
  *
+ * `begun` is the first attempt, if it is another effect than those that repeat
+ * it, and `start` the time at which it began.
+ *
  * @category combinators
  * @since 0.1.0
  */
@@ -410,15 +413,16 @@ export const run = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   prepared: Prepared,
   call: CallOptions,
-  moment: Moment.Moment
+  moment: Moment.Moment,
+  begun = self,
+  start = moment.now
 ): Effect.Effect<A, E, R> => {
-  const start = moment.now
   const spending = call.budget?.spend(start)
-  const repeat = () => repeating(self, prepared, call, moment, start, spending)
   // What repeats is made on the first failure only, unless it announces itself to what runs inside.
-  const made = prepared.nested === "innerYields" ? repeat() : undefined
-  const first = made === undefined ? self : Effect.provideService(self, Around, made.announced())
-  const orElse = (cause: Cause.Cause<E>) => (made ?? repeat()).decide(cause)
+  const made = prepared.nested === "innerYields" ? repeating(self, prepared, call, moment, start, spending) : undefined
+  const first = made === undefined ? begun : Effect.provideService(begun, Around, made.announced())
+  const orElse = (cause: Cause.Cause<E>) =>
+    (made ?? repeating(self, prepared, call, moment, start, spending)).decide(cause)
   return spending === undefined ? Effect.catchCause(first, orElse) : spending.run(first, orElse)
 }
 

@@ -145,7 +145,7 @@ class Kept {
     this.byDependency = new BoundedMap(maxKeys, ({ started }, now) => started.running.isAtRest(now))
   }
 
-  shared(settings: Settings, now: number): Started["running"] | undefined {
+  private shared(settings: Settings, now: number): Started["running"] | undefined {
     const { dependency } = settings
     if (dependency === undefined) return undefined
     const known = this.byDependency.get(dependency)
@@ -159,17 +159,19 @@ class Kept {
     return started.running
   }
 
-  of(
-    operation: string,
-    known: Started | undefined,
-    { settings, shared }: { readonly settings: Settings; readonly shared: Started["running"] | undefined },
-    isOwn: boolean
-  ): Started {
-    const isMissing = known === undefined || (shared === undefined && isShared(known))
-    if (known !== undefined && !isOwn && !isMissing) return known
-    if (shared !== undefined) return { settings, running: shared }
-    // Others may count on a shared one.
-    return retuned(known === undefined || isShared(known) ? undefined : known, settings, operation)
+  prepare(settings: Settings, now: number) {
+    const shared = this.shared(settings, now)
+    return {
+      start: (operation: string, known: Started | undefined, isOwn: boolean): Started => {
+        const isMissing = known === undefined || (shared === undefined && isShared(known))
+        if (known !== undefined && !isOwn && !isMissing) return known
+        if (shared !== undefined) return { settings, running: shared }
+        // Others may count on a shared one.
+        return retuned(known === undefined || isShared(known) ? undefined : known, settings, operation)
+      },
+      // An operation whose calls ask for one of its own has got it.
+      of: (known: Started | undefined) => shared ?? known!.running
+    }
   }
 }
 
@@ -432,7 +434,7 @@ export class Budgets {
   }
 
   private all(): ReadonlyArray<Account> {
-    const accounts = Array.from(this.accounts.values())
+    const accounts = Array.from(this.accounts.entries.values())
     return this.overflow === undefined ? accounts : [...accounts, this.overflow]
   }
 

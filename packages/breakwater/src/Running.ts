@@ -13,15 +13,13 @@ import * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
-import type * as Decision from "./Decision.ts"
 import type * as Errors from "./Classification.ts"
 import { BoundedMap } from "./internal/boundedMap.ts"
 import * as Monotonic from "./Monotonic.ts"
-import { Operation } from "./Operation.ts"
+import { Operation, type Services } from "./Operation.ts"
 import * as Pipeline from "./Pipeline.ts"
 import type * as Policy from "./Policy.ts"
 import type { ResilienceError } from "./ResilienceError.ts"
-import type { Sink } from "./EventSink.ts"
 import * as Settings from "./Settings.ts"
 import type * as Strategy from "./Strategy.ts"
 import type * as Tracing from "./Tracing.ts"
@@ -39,13 +37,11 @@ export type Start = string | { readonly name: string; readonly strategy: Strateg
  * @category models
  * @since 0.1.0
  */
-export interface Options {
-  readonly events: Sink
+export interface Options extends Services {
   readonly keeper: CircuitBreaker.KeeperService | undefined
   /** Rules for the errors of all operations, asked after those of call and strategy. */
   readonly rules: ReadonlyArray<Errors.Rule>
   readonly tracing: Tracing.Tracing | undefined
-  readonly decisions: Decision.Options
   readonly maxOperations: number
   readonly maxKeys: number
 }
@@ -113,9 +109,9 @@ export class Running {
         : this.prepare(own, fiber.getRef(Clock.Clock)).pipeline
     // This call's own strategy may have a circuit where the operation's has none.
     if (entry.circuits === undefined && pipeline.tuning !== undefined)
-      entry.circuits = this.circuitsOf(entry.name, pipeline, Monotonic.now(fiber.getRef(Clock.Clock)))
+      entry.circuits = this.circuitsOf(entry.name, pipeline, fiber.getRef(Clock.Clock))
     if (pipeline !== resolved.pipeline && (pipeline.started.length > 0 || pipeline.budget !== undefined))
-      this.startPolicies(entry, pipeline, false, Monotonic.now(fiber.getRef(Clock.Clock)))
+      this.startPolicies(entry, pipeline, false, fiber.getRef(Clock.Clock))
     return this.chooser.isEnabled ? pipeline.run(self, entry, call, fiber) : self
   }
 
@@ -130,34 +126,37 @@ export class Running {
   }
 
   private make(name: string, own: Strategy.Own, clock: Clock.Clock): Entry {
-    const now = Monotonic.now(clock)
     const resolved = this.resolve(name, own, clock)
-    const circuits = this.circuitsOf(name, resolved.pipeline, now)
+    const circuits = this.circuitsOf(name, resolved.pipeline, clock)
     const entry = new Operation(name, own, resolved, circuits, this.options)
-    this.startPolicies(entry, resolved.pipeline, true, now)
+    this.startPolicies(entry, resolved.pipeline, true, clock)
     return entry
   }
 
   /** Takes over what has changed. @internal */
   update(entry: Entry, clock: Clock.Clock): void {
-    const now = Monotonic.now(clock)
     const resolved = this.resolve(entry.name, entry.own, clock)
     const { pipeline } = resolved
     entry.resolved = resolved
-    if (entry.circuits === undefined) entry.circuits = this.circuitsOf(entry.name, pipeline, now)
+    if (entry.circuits === undefined) entry.circuits = this.circuitsOf(entry.name, pipeline, clock)
     else if (pipeline.tuning !== undefined) entry.circuits.tuning = pipeline.tuning
-    this.startPolicies(entry, pipeline, true, now)
+    this.startPolicies(entry, pipeline, true, clock)
   }
 
   /** Starts what the operation does not have yet. A policy of another class in a place takes it over. */
-  private startPolicies(entry: Entry, { budget, started }: Pipeline.Pipeline, isOwn: boolean, now: number): void {
+  private startPolicies(
+    entry: Entry,
+    { budget, started }: Pipeline.Pipeline,
+    isOwn: boolean,
+    clock: Clock.Clock
+  ): void {
     if (budget !== undefined) {
-      const retryBudget = budget.kept.of(entry.name, entry.policies?.retryBudget, budget, isOwn)
+      const retryBudget = budget.start(entry.name, entry.policies?.retryBudget, isOwn)
       entry.policies = { ...entry.policies, retryBudget }
     }
     const { events, maxKeys } = this.options
     for (const [slot, settings] of started) {
-      const services = { operation: entry.name, slot, events, maxKeys, now }
+      const services = { operation: entry.name, slot, events, maxKeys, now: Monotonic.now(clock) }
       entry.policies = { ...entry.policies, [slot]: settings.placeUnsafe(entry.policies?.[slot], services, isOwn) }
     }
   }
@@ -165,11 +164,11 @@ export class Running {
   private circuitsOf(
     operation: string,
     { tuning }: Pipeline.Pipeline,
-    now: number
+    clock: Clock.Clock
   ): CircuitBreaker.Circuits | undefined {
     if (tuning === undefined) return undefined
     const { events, keeper, maxKeys } = this.options
-    return CircuitBreaker.makeCircuits({ operation, tuning, events, maxKeys, now }, keeper)
+    return CircuitBreaker.makeCircuits({ operation, tuning, events, maxKeys, now: Monotonic.now(clock) }, keeper)
   }
 
   private resolve(name: string, own: Strategy.Own, clock: Clock.Clock): InForce {
@@ -187,11 +186,10 @@ export class Running {
     const strategy = this.chooser.strategyOf(chosen)
     const tuned = { ...strategy, rules: [...strategy.rules, ...rules] }
     const { retryBudget } = strategy.settings
-    let budget: Pipeline.Budget | undefined
-    if (retryBudget !== false) {
-      const kept = (this.budgets ??= retryBudget.keepUnsafe(maxKeys))
-      budget = { settings: retryBudget, kept, shared: kept.shared(retryBudget, Monotonic.now(clock)) }
-    }
+    const budget =
+      retryBudget === false
+        ? undefined
+        : (this.budgets ??= retryBudget.keepUnsafe(maxKeys)).prepare(retryBudget, Monotonic.now(clock))
     const prepared = { strategy: tuned, pipeline: Pipeline.make(tuned, tracing, budget), inForce: {} }
     cache.set(chosen, prepared)
     return prepared
@@ -215,7 +213,7 @@ export const operationUnsafe = (self: Running, name: string, clock: Clock.Clock)
 
 /** Every operation, up to date with the configuration. @internal */
 export const operationsUnsafe = (self: Running, clock: Clock.Clock): ReadonlyArray<Operation> => {
-  const entries = Array.from(self.entries.values())
+  const entries = Array.from(self.entries.entries.values())
   if (self.overflow !== undefined) entries.push(self.overflow)
   for (const entry of entries) if (entry.resolved.version !== self.version) self.update(entry, clock)
   return entries

@@ -54,6 +54,7 @@ import * as Moment from "./Moment.ts"
 import * as Monotonic from "./Monotonic.ts"
 import { reject, type ResilienceError, TimeoutExceeded } from "./ResilienceError.ts"
 import * as Settings_ from "./Settings.ts"
+import * as Step from "./Step.ts"
 
 const range = { minimum: "1 milli", maximum: "1 day" } as const
 
@@ -189,6 +190,21 @@ export const total: {
 )
 
 /**
+ * What stands around the first attempt of a call, as a function: while the
+ * attempt goes well, it is no frame on the fiber's stack.
+ *
+ * `first` is the attempt, which has failed or has yet to be made, and what is
+ * returned is what the call does in its place, to its end. With `isOver` the
+ * call ends here, as `first` says: with an answer, or because its caller was
+ * interrupted. If whoever hears of the answer interrupts the caller, both ends
+ * are told, and the first one counts.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Around<A, E, R> = (first: Effect.Effect<A, E, R>, isOver: boolean) => Effect.Effect<A, E, R> | undefined
+
+/**
  * Limits an effect to `attemptLimit` milliseconds and to the deadline of the
  * call. `moment` is that of the call, if it has one. `begin` is what
  * `Attempt.watch` would do around it.
@@ -201,33 +217,24 @@ export const run = <A, E, R>(
   attemptLimit: number,
   options: Options,
   moment?: Moment.Moment,
-  begin?: Attempt.Begin<A, E | ResilienceError<TimeoutExceeded>, R>
+  begin?: Attempt.Begin<A, E | ResilienceError<TimeoutExceeded>, R>,
+  around?: Around<A, E | ResilienceError<TimeoutExceeded>, R>
 ): Effect.Effect<A, E | ResilienceError<TimeoutExceeded>, R> =>
   // Everything happens inside `register`, in one step of the fiber: there is no
   // moment at which an interruption could find a started attempt unattended.
   Effect.callback<A, E | ResilienceError<TimeoutExceeded>, R>((resume) => {
     const fiber = Fiber.getCurrent()!
-    let ended: Attempt.Ended<A, E | ResilienceError<TimeoutExceeded>> | undefined
-    if (begin !== undefined) {
-      const begun = begin()
-      if (!Attempt.hasBegun(begun)) return resume(begun)
-      ended = begun
+    const goOn = (first: Effect.Effect<A, E | ResilienceError<TimeoutExceeded>, R>, isOver = false): void => {
+      const next = around?.(first, isOver)
+      // In the caller's own step, an interruption may take the place of all but the frames that are there.
+      resume(next && Fiber.getCurrent() === fiber ? Step.into(next, fiber) : (next ?? first))
     }
-    const { clock, deadline, now: startedAt } = moment ?? Moment.of(fiber)
-    const { key, mode, observer, operation = "timeout" } = options
-    const tighter = Deadline.tighten(deadline, startedAt, attemptLimit)
+    const begun = begin?.()
+    if (begun !== undefined && !Attempt.hasBegun(begun)) return goOn(begun)
+    let ended = begun
+    const { clock, deadline, now } = moment ?? Moment.of(fiber)
+    const tighter = Deadline.tighten(deadline, now, attemptLimit)
     const { at, limit } = tighter
-
-    const timedOut = (): Exit.Exit<never, ResilienceError<TimeoutExceeded>> => {
-      const reason = new TimeoutExceeded({
-        scope: tighter === deadline ? "total" : "attempt",
-        limit: Duration.millis(limit),
-        elapsed: Duration.millis(Monotonic.now(clock) - tighter.startedAt)
-      })
-      const error = reject(operation, key, reason)
-      observer?.onTimedOut(error, clock)
-      return Exit.fail(error)
-    }
     const told = (exit: Exit.Exit<A, E | ResilienceError<TimeoutExceeded>>): undefined => {
       const tell = ended
       ended = undefined
@@ -237,50 +244,63 @@ export const run = <A, E, R>(
       try {
         told(exit)
       } catch (defect) {
-        return resume(Effect.ensuring(exit, Effect.die(defect)))
+        return goOn(Effect.ensuring(exit, Effect.die(defect)))
       }
-      resume(exit)
+      goOn(exit, Exit.isSuccess(exit))
     }
-
-    if (at <= startedAt) return finish(timedOut())
-    const { context } = fiber
-    const child = Child.start(
-      self,
-      fiber,
-      fiber.getRef(Deadline.Current) === deadline ? context : Context.add(context, Deadline.Current, deadline)
-    )
     const queue = DeadlineQueue.of(clock)
+    let child: Fiber.Fiber<A, E> | undefined
     let entry: Entry | undefined
     // It ends once: by answer, by limit or by interruption.
     let hasEnded = false
-    const end = (): void => {
-      hasEnded = true
-      if (entry) queue.remove(entry)
-    }
-    child.addObserver((exit) => {
-      if (hasEnded) return
-      end()
-      finish(exit)
-    })
-    if (hasEnded) return
     const release = (): void => {
       hasEnded = true
-      // Told by the fiber of the caller: a timer does not know in whose context it runs.
-      const failure = Effect.onExitPrimitive(timedOut(), told)
+      const { key, mode, observer, operation = "timeout" } = options
+      const reason = new TimeoutExceeded({
+        scope: tighter === deadline ? "total" : "attempt",
+        limit: Duration.millis(limit),
+        elapsed: Duration.millis(Monotonic.now(clock) - tighter.startedAt)
+      })
+      const error = reject(operation, key, reason)
+      observer?.onTimedOut(error, clock)
+      const exit = Exit.fail(error)
+      if (child === undefined) return finish(exit)
       child.interruptUnsafe(fiber.id)
+      // Told by the fiber of the caller: a timer does not know in whose context it runs.
+      const failure = Effect.onExitPrimitive(exit, told)
       if (mode === "await") {
-        child.addObserver(() => resume(failure))
+        child.addObserver(() => goOn(failure))
         return
       }
       if (observer && !child.pollUnsafe()) {
         observer.onAbandoned(1, key, clock)
         child.addObserver(() => observer.onAbandoned(-1, key, clock))
       }
-      resume(failure)
+      goOn(failure)
     }
-    if (at < Infinity) entry = queue.add(fiber, startedAt, limit, at, release)
+    if (at <= now) return release()
+    const { context } = fiber
+    child = Child.start(
+      self,
+      fiber,
+      fiber.getRef(Deadline.Current) === deadline ? context : Context.add(context, Deadline.Current, deadline)
+    )
+    child.addObserver((exit) => {
+      if (hasEnded) return
+      hasEnded = true
+      queue.remove(entry)
+      finish(exit)
+    })
+    if (hasEnded) return
+    if (at < Infinity) entry = queue.add(fiber, now, limit, at, release)
     return Effect.suspend(() => {
-      end()
-      return Effect.onExitPrimitive(Fiber.interrupt(child), () => told(Exit.interrupt(fiber.id)))
+      hasEnded = true
+      queue.remove(entry)
+      return Effect.onExitPrimitive(Fiber.interrupt(child), () => {
+        const exit = Exit.interrupt(fiber.id)
+        told(exit)
+        around?.(exit, true)
+        return undefined
+      })
     })
   })

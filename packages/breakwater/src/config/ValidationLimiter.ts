@@ -190,7 +190,7 @@ export const make = (input: SettingsInput = {}): ValidationLimiter["Service"] =>
       Clock.clockWith((clock) => {
         const now = Monotonic.now(clock)
         const state =
-          clients.get(identity)?.state ?? (clients.size < settings.maxClients ? machine.empty : shared.state)
+          clients.get(identity)?.state ?? (clients.entries.size < settings.maxClients ? machine.empty : shared.state)
         return Effect.map(DateTime.now, (checkTimestamp) => ({
           clientIdentifier: identity,
           currentStatus: {

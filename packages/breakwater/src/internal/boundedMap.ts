@@ -28,7 +28,8 @@ const pause = 100
  * @internal
  */
 export class BoundedMap<K, V extends Forgettable> {
-  private readonly entries = new Map<K, V>()
+  /** For others only to read, which does not mark what they read. */
+  readonly entries = new Map<K, V>()
   declare readonly capacity: number
   declare private readonly mayForget: (value: V, now: number) => boolean | "last"
   // One iterator for good: a new one would have to pass over all that was deleted before it.
@@ -42,10 +43,6 @@ export class BoundedMap<K, V extends Forgettable> {
     this.hand = this.entries.entries()
   }
 
-  get size(): number {
-    return this.entries.size
-  }
-
   get(key: K): V | undefined {
     const value = this.entries.get(key)
     if (value !== undefined) value.touched = true
@@ -57,14 +54,6 @@ export class BoundedMap<K, V extends Forgettable> {
     if (this.entries.size >= this.capacity && !this.forgetOne(now)) return false
     this.entries.set(key, value)
     return true
-  }
-
-  values(): IterableIterator<V> {
-    return this.entries.values()
-  }
-
-  [Symbol.iterator](): IterableIterator<readonly [K, V]> {
-    return this.entries.entries()
   }
 
   private forgetOne(now: number): boolean {

@@ -39,10 +39,6 @@ export class Histogram {
     return this.cells[countAt]!
   }
 
-  get sum(): number {
-    return this.cells[sumAt]!
-  }
-
   /** Since when durations are recorded, as `take` was told; 0 before. */
   get since(): number {
     return this.cells[sinceAt]!
@@ -104,6 +100,9 @@ export class Histogram {
 }
 
 const room: ReadonlyArray<number> = Array.from({ length: linear }, () => 0)
+
+/** In milliseconds. @internal */
+export const sum = ({ cells }: Histogram): number => cells[sumAt]!
 
 /** Upper bounds in milliseconds, 0 while nothing is recorded. @internal */
 export const percentiles = ({ cells, count }: Histogram): Percentiles => {

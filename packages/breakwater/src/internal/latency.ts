@@ -18,7 +18,9 @@ const none: Latency = { count: 0, mean: 0, p50: 0, p90: 0, p95: 0, p99: 0, max: 
 const summary = (parts: ReadonlyArray<Histogram | undefined>): Latency => {
   const all = new Histogram()
   for (const part of parts) if (part !== undefined) all.absorb(part)
-  return all.count === 0 ? none : { count: all.count, mean: all.sum / all.count, ...histogram.percentiles(all) }
+  return all.count === 0
+    ? none
+    : { count: all.count, mean: histogram.sum(all) / all.count, ...histogram.percentiles(all) }
 }
 
 /** Is itself the histogram of the slice that runs, so that a record touches little memory. @internal */

@@ -17,7 +17,7 @@ const make = (capacity: number) => {
   return {
     map,
     add: (key: number, stays = false) => map.add(key, { key, touched: false, stays }, 0),
-    keys: () => Array.from(map, ([key]) => key).toSorted((a, b) => a - b),
+    keys: () => Array.from(map.entries.keys()).toSorted((a, b) => a - b),
     /** Looks at entries since the last call. */
     looks: () => {
       const before = looks
@@ -34,10 +34,10 @@ describe("BoundedMap", () => {
     assert.isTrue(add(1))
     assert.isTrue(add(2))
     assert.strictEqual(map.get(1)?.key, 1)
-    assert.strictEqual(map.size, 2)
+    assert.strictEqual(map.entries.size, 2)
     assert.deepStrictEqual(keys(), [1, 2])
     assert.deepStrictEqual(
-      Array.from(map.values(), ({ key }) => key),
+      Array.from(map.entries.values(), ({ key }) => key),
       [1, 2]
     )
   })
@@ -65,7 +65,7 @@ describe("BoundedMap", () => {
         map.get(key)
       }
       assert.isTrue(add(1_000))
-      assert.strictEqual(map.size, capacity)
+      assert.strictEqual(map.entries.size, capacity)
       assert.isDefined(map.get(1_000))
     }
   })
@@ -97,7 +97,7 @@ describe("BoundedMap", () => {
       add(key, true)
       // Further than a slice once in this instant.
       assert.isAtMost(looks(), key === 10_000 ? 10_000 : 128)
-      assert.isAtMost(map.size, 10_000)
+      assert.isAtMost(map.entries.size, 10_000)
     }
   })
 
@@ -146,8 +146,8 @@ describe("BoundedMap", () => {
           assert.strictEqual(keys().includes(key), added)
           assert.isAtLeast(keys().length, before.length)
         }
-        assert.isAtMost(map.size, capacity)
-        assert.strictEqual(map.size, keys().length)
+        assert.isAtMost(map.entries.size, capacity)
+        assert.strictEqual(map.entries.size, keys().length)
         for (const each of staying) assert.include(keys(), each)
       }
     },
@@ -163,7 +163,7 @@ describe("BoundedMap", () => {
     const add = (key: number, now: number, stays = false) => map.add(key, { key, touched: false, stays }, now)
     for (let key = 0; key < 3_000; key++) add(key, 0, key < 2_000)
     for (let key = 3_000; key < 3_200; key++) assert.isTrue(add(key, 1), `${key} finds room`)
-    for (const item of map.values()) item.stays = true
+    for (const item of map.entries.values()) item.stays = true
     looks = 0
     for (let key = 4_000; key < 4_100; key++) assert.isFalse(add(key, 1_000))
     assert.isAtMost(looks, 3_000 + 99 * 128)
