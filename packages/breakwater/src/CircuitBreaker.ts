@@ -548,12 +548,13 @@ export class Circuit {
     options: ProtectOptions<A, unknown>,
     moment: Moment.Moment
   ): void {
-    if (Exit.isSuccess(exit) && options.classify === undefined) {
-      if (machine.isUnmoved(tuning.machine, this.cell.current, token)) {
-        this.succeeded++
-        return
-      }
-      return this.settle(tuning, token, Outcome.success, exit, options, moment)
+    if (
+      Exit.isSuccess(exit) &&
+      options.classify === undefined &&
+      machine.isUnmoved(tuning.machine, this.cell.current, token)
+    ) {
+      this.succeeded++
+      return
     }
     let outcome: Outcome.Outcome | undefined = Outcome.ignored
     try {

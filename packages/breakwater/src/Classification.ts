@@ -155,8 +155,9 @@ const lookup = <A>(rows: Rows<A> | undefined, key: unknown): A | undefined =>
     : undefined
 
 const statusIn = (u: unknown): number | undefined => {
-  const status = read(u, "status") ?? read(u, "statusCode")
-  return typeof status === "number" && Number.isInteger(status) && status >= 300 && status < 600 ? status : undefined
+  // Only a number is an integer.
+  const status = (read(u, "status") ?? read(u, "statusCode")) as number
+  return Number.isInteger(status) && status >= 300 && status < 600 ? status : undefined
 }
 
 // Effect, axios and `AiError` carry the response; other clients' errors, and a

@@ -111,9 +111,11 @@ export const make = (clock: Clock.Clock): DeadlineQueue => {
     entry.list.remove(entry)
     if (--size > 0) return
     context = Context.empty()
-    if (sleep?.timer !== undefined) return void sleep.timer.unref?.()
-    sleep?.cancel()
-    sleep = undefined
+    if (sleep?.timer !== undefined) sleep.timer.unref?.()
+    else {
+      sleep?.cancel()
+      sleep = undefined
+    }
   }
 
   const wake = (): void => {

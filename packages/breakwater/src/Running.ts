@@ -186,10 +186,9 @@ export class Running {
     const strategy = this.chooser.strategyOf(chosen)
     const tuned = { ...strategy, rules: [...strategy.rules, ...rules] }
     const { retryBudget } = strategy.settings
-    const budget =
-      retryBudget === false
-        ? undefined
-        : (this.budgets ??= retryBudget.keepUnsafe(maxKeys)).prepare(retryBudget, Monotonic.now(clock))
+    const budget = retryBudget
+      ? (this.budgets ??= retryBudget.keepUnsafe(maxKeys)).prepare(retryBudget, Monotonic.now(clock))
+      : undefined
     const prepared = { strategy: tuned, pipeline: Pipeline.make(tuned, tracing, budget), inForce: {} }
     cache.set(chosen, prepared)
     return prepared
