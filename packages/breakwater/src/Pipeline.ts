@@ -150,6 +150,7 @@ export const make = (
     const lone = inner.length === 1 ? policies![inner[0]!]!.running : undefined
     const isTogether = tracing === undefined && (lone === undefined ? inner.length === 0 : lone.beginUnsafe)
     const first = lone === undefined ? begin : () => lone.beginUnsafe!(begin, apart, options, moment)
+    // What stands around the attempts, as `Timeout.run` asks for it; without `begun` all of them are yet to be made.
     const around = (
       begun?: Effect.Effect<A, E | ResilienceError, R>,
       isOver = false
@@ -157,7 +158,7 @@ export const make = (
       if (isOver) {
         const { startedAt } = moment
         moment.startedAt = undefined
-        // The call is counted by its first attempt.
+        // Set by the first attempt, which counts the call.
         if (startedAt !== undefined)
           operation.callEnded(begun as Exit.Exit<A, E | ResilienceError>, startedAt, options, moment)
         return undefined
