@@ -143,15 +143,12 @@ export const immediate = ({ tripPolicy }: Settings, { automatic, overrides }: Ma
 
 /**
  * Whether recording a success would change nothing, so that its caller needs
- * neither the time nor a step: a closed circuit counts failures in a row, and
- * there was none.
+ * neither the time nor a step: the circuit is closed, and remembers no failure.
  *
  * @internal
  */
 export const isUnmoved = (settings: Settings, self: Machine, token: Token): boolean =>
-  settings.tripPolicy._tag === "Consecutive" &&
-  immediate(settings, self) === token &&
-  (self.automatic as Closed).window === tripPolicy.empty
+  immediate(settings, self) === token && settings.tripPolicy.ignoresSuccess((self.automatic as Closed).window)
 
 /**
  * Closed, with nothing to remember that speaks against the dependency. But for

@@ -18,6 +18,8 @@ export interface TripPolicy {
   readonly started: ((window: Window, now: number) => readonly [Start | undefined, Window]) | undefined
   /** A call ended with an outcome. */
   readonly observe: (window: Window, now: number, failed: boolean, start: Start | undefined) => Window
+  /** Whether a success changes nothing in it, at any time. */
+  readonly ignoresSuccess: (window: Window) => boolean
   readonly trips: (window: Window, now: number) => Tripped | undefined
   /** Whether calls in flight trip it. `undefined`: they never do. */
   readonly tripsByAge: ((window: Window, now: number) => Tripped | undefined) | undefined
@@ -59,6 +61,7 @@ export const consecutive = (failures: number): TripPolicy => ({
   slowMillis: Infinity,
   started: undefined,
   observe: (window, _now, failed) => (failed ? inARow(window) + 1 : 0),
+  ignoresSuccess: (window) => window === empty,
   trips: (window) => (inARow(window) >= failures ? { ...figureOf(window), because: "failures" } : undefined),
   tripsByAge: undefined,
   figures: (window) => [figureOf(window)]

@@ -104,6 +104,7 @@ export const windowed = (rules: ReadonlyArray<Rule>): Windowed => {
             return [started(window, now), window]
           },
     observe: (window, now, failed, start) => observe(under(policy, window), now, failed, start),
+    ignoresSuccess: (window) => isWindow(window) && window.policy === policy && ignoresSuccess(window),
     trips: (window, now) => trips(under(policy, window), now),
     tripsByAge: (window, now) => tripsByAge(under(policy, window), now),
     figures: (window, now) => figures(under(policy, window), now)
@@ -135,10 +136,12 @@ export const under = (policy: Windowed, window: Any): Window =>
         ? { ...window, policy }
         : make(policy)
 
+/** In a full ring of zeros it does not matter where the next one goes. */
+const ignoresZero = ({ calls, counted }: Ring, size: number): boolean => counted === 0 && calls === size
+
 const pushed = (part: Ring, size: number, counts: boolean): Ring => {
+  if (!counts && ignoresZero(part, size)) return part
   const { calls, counted, next, words } = part
-  // In a full ring of zeros it does not matter where the next one goes.
-  if (!counts && counted === 0 && calls === size) return part
   const word = next >>> 5
   const bit = 1 << (next & 31)
   const before = words[word] ?? 0
@@ -231,6 +234,19 @@ export const observe = (window: Window, now: number, failed: boolean, start: Sta
     parts[i] = after
   }
   return parts === undefined ? window : { policy: window.policy, parts, running: window.running }
+}
+
+/** Of a policy that is not about slow calls. @internal */
+export const ignoresSuccess = ({ parts, policy: { rules } }: Window): boolean => {
+  for (let i = 0; i < rules.length; i++) {
+    const rule = rules[i]!
+    const part = parts[i]!
+    if (part._tag === "Buckets") return false
+    if (part._tag === "Ring" && !ignoresZero(part, ((rule as Rate).span as { readonly size: number }).size))
+      return false
+    if (part._tag === "Streak" && part.failures > 0) return false
+  }
+  return true
 }
 
 const figure = (window: Window, index: number, now: number): Figure => {

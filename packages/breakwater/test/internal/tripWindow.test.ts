@@ -64,6 +64,25 @@ describe("tripWindow", () => {
   )
 
   it.prop(
+    "ignores a success where recording one changes nothing",
+    { outcomes, size: between(1, 12), hasTime: Schema.Boolean, count: between(1, 3) },
+    ({ count, hasTime, outcomes, size }) => {
+      const streak: window.Rule = { _tag: "Streak", failures: 100 }
+      const some: window.Rule = { _tag: "FailuresIn", count, millis: 50 }
+      for (const rules of [[rate(last(size))], [streak, some], [some], [some, streak, rate(last(size))]]) {
+        const self = policy(...rules, ...(hasTime ? [rate(within(100, 10))] : []))
+        assert.isFalse(self.ignoresSuccess(tripPolicy.empty))
+        assert.isFalse(policy(...rules).ignoresSuccess(window.make(self)))
+        record(self, outcomes, (_, index, reached) => {
+          const after = window.observe(reached, outcomes[index]!.at + 1, false, undefined)
+          assert.strictEqual(self.ignoresSuccess(reached), after === reached)
+        })
+      }
+    },
+    { arbitrary: { runs: 2_000, size: 40 } }
+  )
+
+  it.prop(
     "counts the calls of a time as a list does that moves on in parts, from the first call on",
     { outcomes, buckets: between(1, 12), part: between(1, 20), later: between(0, 300) },
     ({ buckets, later, outcomes, part }) => {
