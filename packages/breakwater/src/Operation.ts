@@ -341,10 +341,9 @@ export class Operation<out R extends Strategy.Resolved = Strategy.Resolved> {
   }
 
   private recordAttempt(moment: Moment): void {
-    if (moment.unrecorded === undefined) return
-    const recorder = (this.attemptLatency ??= new LatencyRecorder())
-    recorder.recordAt(moment.now, moment.unrecorded)
+    const { unrecorded } = moment
     moment.unrecorded = undefined
+    if (unrecorded !== undefined) (this.attemptLatency ??= new LatencyRecorder()).recordAt(moment.now, unrecorded)
   }
 
   /** @internal */

@@ -224,7 +224,7 @@ const namePattern = /^[A-Za-z][\w.-]{0,63}$/
 
 const checkName = (name: string): string => {
   if (namePattern.test(name)) return name
-  const rule = 'expected a letter, then at most 63 letters, digits, "_", "." or "-"'
+  const rule = 'expected a letter, then up to 63 letters, digits, "_", "." or "-"'
   throw new Settings.InvalidSettings({
     settings: "operation",
     findings: [{ path: "", value: name, rule: `${rule}, got ${JSON.stringify(name.slice(0, 80))}` }]

@@ -224,14 +224,20 @@ export const run = <A, E, R>(
   // moment at which an interruption could find a started attempt unattended.
   Effect.callback<A, E | ResilienceError<TimeoutExceeded>, R>((resume) => {
     const fiber = Fiber.getCurrent()!
+    let isRegistering = true
     const goOn = (first: Effect.Effect<A, E | ResilienceError<TimeoutExceeded>, R>, isOver = false): void => {
       const next = around?.(first, isOver)
       // In the caller's own step, an interruption may take the place of all but the frames that are there.
-      resume(next && Fiber.getCurrent() === fiber ? Step.into(next, fiber) : (next ?? first))
+      resume(next && isRegistering ? Step.into(next, fiber) : (next ?? first))
     }
-    const begun = begin?.()
+    let begun: ReturnType<Attempt.Begin<A, E | ResilienceError<TimeoutExceeded>, R>> | undefined
+    try {
+      begun = begin?.()
+    } catch (defect) {
+      begun = Effect.die(defect)
+    }
     if (begun !== undefined && !Attempt.hasBegun(begun)) return goOn(begun)
-    let ended = begun
+    let ended: Attempt.Ended<A, E | ResilienceError<TimeoutExceeded>> | undefined = begun
     const { clock, deadline, now } = moment ?? Moment.of(fiber)
     const tighter = Deadline.tighten(deadline, now, attemptLimit)
     const { at, limit } = tighter
@@ -256,12 +262,9 @@ export const run = <A, E, R>(
     const release = (): void => {
       hasEnded = true
       const { key, mode, observer, operation = "timeout" } = options
-      const reason = new TimeoutExceeded({
-        scope: tighter === deadline ? "total" : "attempt",
-        limit: Duration.millis(limit),
-        elapsed: Duration.millis(Monotonic.now(clock) - tighter.startedAt)
-      })
-      const error = reject(operation, key, reason)
+      const elapsed = Duration.millis(Monotonic.now(clock) - tighter.startedAt)
+      const scope = tighter === deadline ? "total" : "attempt"
+      const error = reject(operation, key, new TimeoutExceeded({ scope, limit: Duration.millis(limit), elapsed }))
       observer?.onTimedOut(error, clock)
       const exit = Exit.fail(error)
       if (child === undefined) return finish(exit)
@@ -276,6 +279,8 @@ export const run = <A, E, R>(
         observer.onAbandoned(1, key, clock)
         child.addObserver(() => observer.onAbandoned(-1, key, clock))
       }
+      // Left behind: the rest of the call, which has this on its stack, does not wait for it when it is interrupted.
+      child = undefined
       goOn(failure)
     }
     if (at <= now) return release()
@@ -293,10 +298,11 @@ export const run = <A, E, R>(
     })
     if (hasEnded) return
     if (at < Infinity) entry = queue.add(fiber, now, limit, at, release)
+    isRegistering = false
     return Effect.suspend(() => {
       hasEnded = true
       queue.remove(entry)
-      return Effect.onExitPrimitive(Fiber.interrupt(child), () => {
+      return Effect.onExitPrimitive(child === undefined ? Effect.void : Fiber.interrupt(child), () => {
         const exit = Exit.interrupt(fiber.id)
         told(exit)
         around?.(exit, true)

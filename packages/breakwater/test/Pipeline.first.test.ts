@@ -172,4 +172,59 @@ describe("the first attempt of a call", () => {
       })
     )
   )
+
+  /** Not a child of the test, which would wait for it. */
+  const started = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    Effect.map(Effect.context<R>(), (context) => Effect.runForkWith(context)(self))
+
+  it.effect("is left behind when its limit passes: an interruption of the pause after it does not wait for it", () =>
+    run(
+      Effect.gen(function* () {
+        const fiber = yield* started(guard(Effect.uninterruptible(Effect.sleep("1 hour"))))
+        yield* TestClock.adjust("1500 millis")
+        fiber.interruptUnsafe()
+        yield* Effect.yieldNow
+        const exit = fiber.pollUnsafe()
+        assert.isTrue(exit !== undefined && Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+        const { attempts, circuit, interrupted } = yield* ended
+        assert.deepStrictEqual({ attempts, interrupted }, { attempts: 1, interrupted: 1 })
+        assert.deepInclude(circuit, { failed: 1 })
+      })
+    )
+  )
+
+  it.effect("is left behind when its limit passes: a later attempt that interrupts itself does not wait for it", () =>
+    run(
+      Effect.gen(function* () {
+        let made = 0
+        const work = Effect.suspend(() =>
+          ++made === 1 ? Effect.uninterruptible(Effect.sleep("1 hour")) : Effect.interrupt
+        )
+        const fiber = yield* started(guard(work))
+        yield* TestClock.adjust("20 seconds")
+        const exit = fiber.pollUnsafe()
+        assert.isTrue(exit !== undefined && Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+        assert.strictEqual(made, 2)
+      })
+    )
+  )
+
+  it.effect("ends the call even if a listener throws before it begins", () =>
+    run(
+      Effect.gen(function* () {
+        const { listenUnsafe } = yield* Registry
+        listenUnsafe(({ _tag }) => {
+          if (_tag === "CircuitHalfOpened") throw new Error("listener")
+        })
+        yield* Effect.exit(guard(Effect.die("broken")))
+        yield* Effect.exit(guard(Effect.die("broken")))
+        yield* TestClock.adjust("1 minute")
+        const exit = yield* Effect.exit(guard(Effect.succeed("answer")))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+        const { operation } = yield* Registry
+        const { counters } = Option.getOrThrow(yield* operation("first"))
+        assert.deepInclude(counters, { calls: 3, failed: 3, inFlight: 0 })
+      })
+    )
+  )
 })

@@ -34,12 +34,10 @@ export class DeadlineList {
   /** Removes an entry. Does nothing to one that is gone. */
   remove(entry: Entry): void {
     if (entry.list !== this) return
-    entry.list = undefined
     if (entry.previous === undefined) this.first = entry.next
     else entry.previous.next = entry.next
     if (entry.next === undefined) this.last = entry.previous
     else entry.next.previous = entry.previous
-    entry.previous = undefined
-    entry.next = undefined
+    entry.list = entry.previous = entry.next = undefined
   }
 }

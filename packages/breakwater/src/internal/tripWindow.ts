@@ -236,8 +236,8 @@ export const observe = (window: Window, now: number, failed: boolean, start: Sta
   return parts === undefined ? window : { policy: window.policy, parts, running: window.running }
 }
 
-/** Of a policy that is not about slow calls. @internal */
-export const ignoresSuccess = ({ parts, policy: { rules } }: Window): boolean => {
+/** Of a policy that is not about slow calls. */
+const ignoresSuccess = ({ parts, policy: { rules } }: Window): boolean => {
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i]!
     const part = parts[i]!
