@@ -3,6 +3,7 @@
  * `pnpm bench --json FILE` wrote. It is not part of `pnpm test`, because machines are noisy.
  */
 import { readFileSync } from "node:fs"
+import { median } from "../packages/breakwater/benchmark/median.ts"
 
 /** A row of the benchmark. A row of time has `nsPerCall`, and that of each round; any other `value` and `unit`. */
 export interface Row {
@@ -99,16 +100,11 @@ export const judge = (rows: ReadonlyArray<Row>, held: ReadonlyArray<Bar> = bars)
     return row?.rounds ?? (figure === undefined ? [] : [figure])
   }
   return held.map((bar) => {
-    const value = median(measured(bar, find))
+    const values = measured(bar, find)
+    // Missing in one round, it is missing.
+    const value = values.some(Number.isNaN) ? NaN : median(values)
     return { bar, value: Number.isNaN(value) ? undefined : value, holds: value <= bar.limit }
   })
-}
-
-/** `NaN` of no values, or if one is not a number. */
-const median = (values: ReadonlyArray<number>): number => {
-  const sorted = values.some(Number.isNaN) ? [] : values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
 /** For each round. */

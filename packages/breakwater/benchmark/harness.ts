@@ -7,6 +7,7 @@
  */
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
+import { median } from "./median.ts"
 
 export interface Contestant {
   readonly name: string
@@ -82,12 +83,6 @@ const warmUp = async (contestant: Contestant, batchMillis: number, warmUpMillis:
     if (spent >= warmUpMillis) return Math.max(1, Math.round((steps * batchMillis) / took))
     if (took < batchMillis) steps *= 2
   }
-}
-
-export const median = (values: ReadonlyArray<number>): number => {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
 /** Shows the code of every row to the compiler, so that the first row finds the same machine as the last. */

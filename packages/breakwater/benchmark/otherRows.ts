@@ -6,7 +6,8 @@ import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { build, type OutputChunk } from "rolldown"
 import { numberFrom } from "./child.ts"
-import { compared, type Effort, median, type Result, rounded, type Unit } from "./harness.ts"
+import { compared, type Effort, type Result, rounded, type Unit } from "./harness.ts"
+import { median } from "./median.ts"
 
 export interface OtherRow {
   readonly name: string
@@ -22,8 +23,8 @@ const memory = (what: string, contestants: ReadonlyArray<string>, count: number)
   name: `memory of one ${what}`,
   unit: "bytes",
   measure: async () => {
-    const values = await Promise.all(contestants.map((contestant) => inUse(what, contestant, count)))
-    return new Map(contestants.map((contestant, index) => [contestant, [values[index]!]]))
+    const figures = contestants.map(async (contestant) => [contestant, [await inUse(what, contestant, count)]] as const)
+    return new Map(await Promise.all(figures))
   }
 })
 
