@@ -36,6 +36,31 @@ const ended = Effect.gen(function* () {
 
 const run = <A, E>(self: Effect.Effect<A, E, Resilience>) => Effect.provide(self, Resilience.layer())
 
+/** Lets calls open the circuit, and time pass until it lets one probe it. */
+const opened = Effect.gen(function* () {
+  yield* Effect.exit(guard(Effect.die("broken")))
+  yield* Effect.exit(guard(Effect.die("broken")))
+  yield* TestClock.adjust("1 minute")
+})
+
+/** Runs a call that a listener interrupts when it hears of a move of the circuit. Its time passes. */
+const interruptedAt = Effect.fnUntraced(function* (
+  move: "CircuitOpened" | "CircuitHalfOpened" | "CircuitClosed",
+  call: Effect.Effect<unknown, unknown, Resilience>
+) {
+  const { listenUnsafe } = yield* Registry
+  let fiber: Fiber.Fiber<unknown, unknown> | undefined
+  listenUnsafe(({ _tag }) => {
+    if (_tag === move) fiber!.interruptUnsafe()
+  })
+  fiber = yield* Effect.forkChild(call)
+  yield* TestClock.adjust("1 minute")
+  assertInterrupted(yield* Fiber.await(fiber))
+})
+
+const assertInterrupted = (exit: Exit.Exit<unknown, unknown> | undefined): void =>
+  assert.isTrue(exit !== undefined && Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+
 describe("the first attempt of a call", () => {
   for (const [how, work, circuit] of [
     ["fails", down, { failed: 1, succeeded: 0 }],
@@ -52,8 +77,7 @@ describe("the first attempt of a call", () => {
           })
           const fiber = yield* Effect.forkChild(Effect.andThen(Effect.yieldNow, guard(attempt)))
           yield* Deferred.succeed(caller, fiber)
-          const exit = yield* Fiber.await(fiber)
-          assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+          assertInterrupted(yield* Fiber.await(fiber))
           const { attempts, circuit: counted, ...calls } = yield* ended
           assert.strictEqual(attempts, 1)
           assert.deepInclude(counted, circuit)
@@ -66,16 +90,9 @@ describe("the first attempt of a call", () => {
   it.effect("ends it once if a listener interrupts the caller when it hears of the end", () =>
     run(
       Effect.gen(function* () {
-        const { listenUnsafe } = yield* Registry
-        let fiber: Fiber.Fiber<unknown, unknown> | undefined
-        listenUnsafe(({ _tag }) => {
-          if (_tag === "CircuitOpened") fiber!.interruptUnsafe()
-        })
         yield* Effect.exit(guard(Effect.die("broken")))
-        fiber = yield* Effect.forkChild(guard(Effect.andThen(Effect.sleep("100 millis"), Effect.die("broken"))))
-        yield* TestClock.adjust("1 minute")
-        const exit = yield* Fiber.await(fiber)
-        assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+        const call = guard(Effect.andThen(Effect.sleep("100 millis"), Effect.die("broken")))
+        yield* interruptedAt("CircuitOpened", call)
         const { attempts, circuit, failed, interrupted } = yield* ended
         assert.deepStrictEqual({ attempts, failed, interrupted }, { attempts: 2, failed: 1, interrupted: 1 })
         assert.deepInclude(circuit, { failed: 2, interrupted: 0 })
@@ -86,17 +103,8 @@ describe("the first attempt of a call", () => {
   it.effect("ends it once if a listener interrupts the caller before it has begun", () =>
     run(
       Effect.gen(function* () {
-        const { listenUnsafe } = yield* Registry
-        let fiber: Fiber.Fiber<unknown, unknown> | undefined
-        listenUnsafe(({ _tag }) => {
-          if (_tag === "CircuitHalfOpened") fiber!.interruptUnsafe()
-        })
-        yield* Effect.exit(guard(Effect.die("broken")))
-        yield* Effect.exit(guard(Effect.die("broken")))
-        yield* TestClock.adjust("1 minute")
-        fiber = yield* Effect.forkChild(Effect.andThen(Effect.yieldNow, guard(Effect.sleep("100 millis"))))
-        const exit = yield* Fiber.await(fiber)
-        assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+        yield* opened
+        yield* interruptedAt("CircuitHalfOpened", Effect.andThen(Effect.yieldNow, guard(Effect.sleep("100 millis"))))
         const { circuit, failed, interrupted } = yield* ended
         assert.deepStrictEqual({ failed, interrupted }, { failed: 2, interrupted: 1 })
         assert.deepInclude(circuit, { failed: 2, interrupted: 1 })
@@ -107,18 +115,8 @@ describe("the first attempt of a call", () => {
   it.effect("ends it once if a listener interrupts the caller when it hears of the success", () =>
     run(
       Effect.gen(function* () {
-        const { listenUnsafe } = yield* Registry
-        let fiber: Fiber.Fiber<unknown, unknown> | undefined
-        listenUnsafe(({ _tag }) => {
-          if (_tag === "CircuitClosed") fiber!.interruptUnsafe()
-        })
-        yield* Effect.exit(guard(Effect.die("broken")))
-        yield* Effect.exit(guard(Effect.die("broken")))
-        yield* TestClock.adjust("1 minute")
-        fiber = yield* Effect.forkChild(guard(Effect.sleep("100 millis")))
-        yield* TestClock.adjust("1 minute")
-        const exit = yield* Fiber.await(fiber)
-        assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+        yield* opened
+        yield* interruptedAt("CircuitClosed", guard(Effect.sleep("100 millis")))
         const { circuit, interrupted, succeeded } = yield* ended
         assert.deepStrictEqual({ interrupted, succeeded }, { interrupted: 1, succeeded: 0 })
         assert.deepInclude(circuit, { interrupted: 0, succeeded: 1 })
@@ -129,17 +127,12 @@ describe("the first attempt of a call", () => {
   it.effect("ends it once if the deadline around it has passed before it began", () =>
     run(
       Effect.gen(function* () {
-        const clock = yield* Clock.Clock
+        const clock = yield* TestClock.testClockWith(Effect.succeed)
         let ahead = 0n
         // Puts the clock ahead in the middle of a step, as work that keeps the thread does.
-        const late: Clock.Clock = {
-          currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
-          currentTimeMillis: clock.currentTimeMillis,
-          currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
-          currentTimeNanos: clock.currentTimeNanos,
-          monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe() + ahead,
-          monotonicTimeNanos: clock.monotonicTimeNanos,
-          sleep: (duration) => clock.sleep(duration)
+        const late: TestClock.TestClock = {
+          ...clock,
+          monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe() + ahead
         }
         const busy = Effect.suspend(() => {
           ahead = 60_000_000_000n
@@ -184,8 +177,7 @@ describe("the first attempt of a call", () => {
         yield* TestClock.adjust("1500 millis")
         fiber.interruptUnsafe()
         yield* Effect.yieldNow
-        const exit = fiber.pollUnsafe()
-        assert.isTrue(exit !== undefined && Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+        assertInterrupted(fiber.pollUnsafe())
         const { attempts, circuit, interrupted } = yield* ended
         assert.deepStrictEqual({ attempts, interrupted }, { attempts: 1, interrupted: 1 })
         assert.deepInclude(circuit, { failed: 1 })
@@ -202,8 +194,7 @@ describe("the first attempt of a call", () => {
         )
         const fiber = yield* started(guard(work))
         yield* TestClock.adjust("20 seconds")
-        const exit = fiber.pollUnsafe()
-        assert.isTrue(exit !== undefined && Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+        assertInterrupted(fiber.pollUnsafe())
         assert.strictEqual(made, 2)
       })
     )
@@ -216,9 +207,7 @@ describe("the first attempt of a call", () => {
         listenUnsafe(({ _tag }) => {
           if (_tag === "CircuitHalfOpened") throw new Error("listener")
         })
-        yield* Effect.exit(guard(Effect.die("broken")))
-        yield* Effect.exit(guard(Effect.die("broken")))
-        yield* TestClock.adjust("1 minute")
+        yield* opened
         const exit = yield* Effect.exit(guard(Effect.succeed("answer")))
         assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
         const { operation } = yield* Registry
