@@ -101,7 +101,7 @@ export const make = (
   const isAdmitted = settings.admission !== false
   const inner = started.flatMap(([slot]) => (slot === "admission" ? [] : [slot]))
 
-  /** Only its attempts tell a call from another one. */
+  /** Nothing stands around the attempts that has to be there before the first one. */
   const isPlain = !(isAdmitted || budget || (retry && retry.nested === "innerYields"))
 
   // What comes later stands further out.
@@ -186,7 +186,7 @@ export const make = (
       if (tracing !== undefined) guarded = tracing.call(guarded, { operation: name, key, strategy })
       return Effect.onExitPrimitive(guarded, (exit) => around(exit, true) as undefined)
     }
-    // Where nothing stands around the attempts that has to be there before them, a call that goes well is its first one.
+    // Then a call that goes well is its first attempt.
     return attemptMillis !== undefined && isTogether && isPlain && (governing || inner.length === 0)
       ? Timeout.run<A, E | ResilienceError, R>(self, attemptMillis, options, moment, first, around)
       : around()!

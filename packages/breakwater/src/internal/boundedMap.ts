@@ -28,8 +28,8 @@ const pause = 100
  * @internal
  */
 export class BoundedMap<K, V extends Forgettable> {
-  /** For others only to read, which does not mark what they read. */
-  readonly entries = new Map<K, V>()
+  /** What it holds, to be read without a mark. */
+  readonly entries: ReadonlyMap<K, V> = new Map<K, V>()
   declare readonly capacity: number
   declare private readonly mayForget: (value: V, now: number) => boolean | "last"
   // One iterator for good: a new one would have to pass over all that was deleted before it.
@@ -52,7 +52,7 @@ export class BoundedMap<K, V extends Forgettable> {
   /** Adds an entry that is not there, at a time in milliseconds. `false`: full of entries that must stay. */
   add(key: K, value: V, now: number): boolean {
     if (this.entries.size >= this.capacity && !this.forgetOne(now)) return false
-    this.entries.set(key, value)
+    ;(this.entries as Map<K, V>).set(key, value)
     return true
   }
 
@@ -74,12 +74,12 @@ export class BoundedMap<K, V extends Forgettable> {
       const [key, value] = next.value
       const may = this.mayForget(value, now)
       if (may === false) continue
-      if (may === true && !value.touched) return this.entries.delete(key)
+      if (may === true && !value.touched) return (this.entries as Map<K, V>).delete(key)
       if (may === true) used ??= key
       else if (!value.touched) last ??= key
       value.touched = false
     }
     const found = used ?? last
-    return found !== undefined && this.entries.delete(found)
+    return found !== undefined && (this.entries as Map<K, V>).delete(found)
   }
 }

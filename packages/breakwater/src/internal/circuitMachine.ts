@@ -143,7 +143,7 @@ export const immediate = ({ tripPolicy }: Settings, { automatic, overrides }: Ma
 
 /**
  * Whether recording a success would change nothing, so that its caller needs
- * neither the time nor a step: the circuit is closed, and remembers no failure.
+ * neither the time nor a step: the circuit is closed, and its window ignores it.
  *
  * @internal
  */
