@@ -38,6 +38,7 @@ export const floors: ReadonlyArray<Floor> = [
       "Moment",
       "Attempt",
       "Step",
+      "Watch",
       "Child",
       "Monotonic",
       "Tracing",

@@ -38,15 +38,7 @@ export type Begin<A, E, R> = () => Ended<A, E> | Effect.Effect<A, E, R>
 export const hasBegun = <A, E, R>(begun: ReturnType<Begin<A, E, R>>): begun is Ended<A, E> =>
   typeof begun === "function"
 
-/**
- * Goes on with an attempt that has begun. Only inside of `Effect.withFiber`, as
- * its last step: the end is watched in one step with the beginning, so wherever
- * an interruption falls, what has begun ends.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const proceed = <A, E, R>(
+const proceed = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   begun: ReturnType<Begin<A, E, R>>,
   fiber: Fiber.Fiber<unknown, unknown>
@@ -57,7 +49,8 @@ export const proceed = <A, E, R>(
     : begun
 
 /**
- * Begins with each run of an effect.
+ * Begins with each run of an effect. The end is watched in one step with the
+ * beginning, so wherever an interruption falls, what has begun ends.
  *
  * @category combinators
  * @since 0.1.0

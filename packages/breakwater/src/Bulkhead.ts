@@ -75,6 +75,7 @@ import * as Policy from "./Policy.ts"
 import * as Priority from "./Priority.ts"
 import { BulkheadFull, reject, type ResilienceError } from "./ResilienceError.ts"
 import * as Settings_ from "./Settings.ts"
+import * as Watch from "./Watch.ts"
 
 /**
  * Who goes first among calls of one priority and one tenant: `fifo`, who waits
@@ -487,7 +488,7 @@ export class Bulkheads implements Policy.Running<Settings, Snapshot> {
     }
     // The exit is watched before there is a place to lose: wherever an
     // interruption falls, it comes back.
-    return Effect.onExitPrimitive(
+    return Watch.end(
       Effect.suspend((): Effect.Effect<A, E | BulkheadRejection, R> => {
         const { maxWait, settings } = this.current
         gate = this.gateFor(key, moment)

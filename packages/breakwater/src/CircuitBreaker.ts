@@ -129,7 +129,9 @@ import {
 import type { ResilienceEvent } from "./EventSchema.ts"
 import { errorName, ResilienceEvents, type Sink, timestamp } from "./EventSink.ts"
 import * as Settings_ from "./Settings.ts"
+import * as Step from "./Step.ts"
 import { settingsFromJson, type Single, type TripPolicy } from "./TripPolicy.ts"
+import * as Watch from "./Watch.ts"
 
 export { consecutive } from "./Consecutive.ts"
 export { anyOf, countWindow, failuresIn, slowCalls, timeWindow, TripPolicy } from "./TripPolicy.ts"
@@ -1222,19 +1224,23 @@ export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Servic
   })
 }
 
-/** How calls end that have been let through with one token. */
+const ignoresSuccess = ({ machine: { tripPolicy } }: Tuning, { automatic }: circuit.Machine): boolean =>
+  automatic._tag === "closed" && tripPolicy.ignoresSuccess(automatic.window)
+
+/** How calls end that a circuit has let through in one state. */
 class AtOnce {
   readonly circuit: Circuit
   readonly tuning: Tuning
-  readonly token: circuit.Token
+  readonly state: circuit.Machine
   readonly ended: Attempt.Ended<unknown, unknown>
 
   constructor(circuit: Circuit, tuning: Tuning, token: circuit.Token, options: ProtectOptions<unknown, unknown>) {
+    const state = circuit.cell.current
     this.circuit = circuit
     this.tuning = tuning
-    this.token = token
+    this.state = state
     this.ended = (exit) => {
-      if (Exit.isSuccess(exit) && machine.isUnmoved(tuning.machine, circuit.cell.current, token)) {
+      if (Exit.isSuccess(exit) && circuit.cell.current === state && ignoresSuccess(tuning, state)) {
         circuit.succeeded++
         return
       }
@@ -1267,21 +1273,28 @@ class Service {
   ): (<R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitRejection, R>) => {
     const { own, rules } = this
     const call = rules === undefined ? options : { ...options, rules: [...(options.rules ?? []), ...rules] }
-    // Calls that a closed circuit lets through at once have one way to end, until the circuit moves.
+    // Calls that a closed circuit lets through at once have one way to end, until the circuit changes.
     const mayShare = call.observer === undefined && call.classify === undefined
     let latest: AtOnce | undefined
-    const begin = (fiber: Fiber.Fiber<unknown, unknown>): ReturnType<typeof own.begin<A, E>> => {
+    const atOnce = (circuit: Circuit): AtOnce | undefined => {
       const { tuning } = own
+      const state = circuit.cell.current
+      if (latest?.state === state && latest.circuit === circuit && latest.tuning === tuning) return latest
+      const token = machine.immediate(tuning.machine, state)
+      return (latest = token && new AtOnce(circuit, tuning, token, call as ProtectOptions<unknown, unknown>))
+    }
+    const begin = (fiber: Fiber.Fiber<unknown, unknown>): ReturnType<typeof own.begin<A, E>> => {
       const circuit = mayShare ? own.findUnsafe(call.key) : undefined
-      const token = circuit && machine.immediate(tuning.machine, circuit.cell.current)
-      if (circuit === undefined || token === undefined) return own.begin(tuning, call, Moment.of(fiber))
-      circuit.admitted++
-      if (latest?.token !== token || latest.circuit !== circuit || latest.tuning !== tuning)
-        latest = new AtOnce(circuit, tuning, token, call as ProtectOptions<unknown, unknown>)
-      return latest.ended
+      const known = circuit && atOnce(circuit)
+      if (known === undefined) return own.begin(own.tuning, call, Moment.of(fiber))
+      known.circuit.admitted++
+      return known.ended
     }
     return <R>(self: Effect.Effect<A, E, R>) =>
-      Effect.withFiber((fiber) => Attempt.proceed<A, E | CircuitRejection, R>(self, begin(fiber), fiber))
+      Effect.withFiber((fiber) => {
+        const begun = begin(fiber)
+        return Attempt.hasBegun(begun) ? Step.into(Watch.end<A, E | CircuitRejection, R>(self, begun), fiber) : begun
+      })
   }
 
   readonly circuit = (key?: string): Effect.Effect<Circuit> =>

@@ -99,6 +99,7 @@ import * as Policy from "./Policy.ts"
 import { isResilienceError, RateLimitExceeded, reject, type ResilienceError } from "./ResilienceError.ts"
 import { ResilienceEvents, type Sink, timestamp } from "./EventSink.ts"
 import * as Settings_ from "./Settings.ts"
+import * as Watch from "./Watch.ts"
 
 /**
  * How calls are counted.
@@ -815,7 +816,7 @@ export class Limiter implements Policy.Running<Settings, Snapshot> {
     }
     // The exit is watched before units are taken: wherever an interruption
     // falls, what has not started is given back.
-    return Effect.onExitPrimitive(
+    return Watch.end(
       Effect.withFiber((fiber): Effect.Effect<A, E | RateLimitRejection, R> => {
         const lane = this.laneOf(call.key, moment)
         const wait = lane.admitUnsafe(cost, moment)
