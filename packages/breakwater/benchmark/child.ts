@@ -1,7 +1,15 @@
-/** Runs code in a process of its own, and reads the number that it prints. */
+/** Runs code in processes of their own, as many at a time as there are cores. */
+import { Effect, Semaphore } from "effect"
 import { spawn } from "node:child_process"
+import { availableParallelism } from "node:os"
 
+const cores = Semaphore.makeUnsafe(availableParallelism())
+
+/** Reads the number that a process prints. */
 export const numberFrom = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}): Promise<number> =>
+  Effect.runPromise(cores.withPermits(1)(Effect.promise(() => run(args, env))))
+
+const run = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Promise<number> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, {
       cwd: import.meta.dirname,

@@ -46,7 +46,7 @@ export interface Effort {
   readonly warmUpMillis: number
 }
 
-export const quick: Effort = { rounds: 9, warmUpRounds: 4, batchMillis: 6, warmUpMillis: 25 }
+export const quick: Effort = { rounds: 9, warmUpRounds: 3, batchMillis: 5, warmUpMillis: 20 }
 export const thorough: Effort = { rounds: 21, warmUpRounds: 2, batchMillis: 40, warmUpMillis: 200 }
 
 setFlagsFromString("--expose-gc")
@@ -89,7 +89,7 @@ const warmUp = async (contestant: Contestant, batchMillis: number, warmUpMillis:
 export const acquaint = async (rows: ReadonlyArray<TimeRow>): Promise<void> => {
   for (const row of rows) {
     for (const contestant of await row.setup()) {
-      await warmUp(contestant, 4, 12)
+      await warmUp(contestant, 4, 8)
       contestant.close?.()
     }
   }

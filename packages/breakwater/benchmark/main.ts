@@ -39,7 +39,7 @@ const parse = (args: ReadonlyArray<string>): Options => {
     process.exit()
   }
   if (values.json === "") throw new Error("--json needs the name of a file")
-  const names = [...timeRows, ...otherRows].map(({ name }) => name)
+  const names = [...timeRows, ...otherRows.flat()].map(({ name }) => name)
   for (const only of values.only) {
     if (only !== "" && names.some((name) => name.includes(only))) continue
     throw new Error(`--only ${JSON.stringify(only)} is in the name of no row. The rows:\n  ${names.join("\n  ")}`)
@@ -59,7 +59,10 @@ const run = async ({ json, only, quick: isQuick }: Options): Promise<void> => {
   const timed = timeRows.filter(wanted)
   if (timed.length > 0) await acquaint(timeRows)
   for (const row of timed) add(await measure(row, effort))
-  for (const row of otherRows.filter(wanted)) add(await measureOther(row, effort))
+  for (const group of otherRows) {
+    for (const measured of await Promise.all(group.filter(wanted).map((row) => measureOther(row, effort))))
+      add(measured)
+  }
   if (json === undefined) return
   await mkdir(dirname(resolve(json)), { recursive: true })
   await writeFile(json, `${JSON.stringify(results, null, 2)}\n`)

@@ -23,12 +23,14 @@ const memory = (what: string, contestants: ReadonlyArray<string>, count: number)
   name: `memory of one ${what}`,
   unit: "bytes",
   measure: async () => {
-    const figures = contestants.map(async (contestant) => [contestant, [await inUse(what, contestant, count)]] as const)
+    const figures = contestants.map(
+      async (contestant) => [contestant, [(await inUse(what, contestant, count)) / count]] as const
+    )
     return new Map(await Promise.all(figures))
   }
 })
 
-/** Most of such a process is the compilation of all contestants, which the next one finds done. */
+/** Most of such a process is the compilation of what it loads, which the next one finds done. */
 const inUse = (what: string, contestant: string, count: number): Promise<number> =>
   numberFrom(["--expose-gc", "memoryChild.ts", what, contestant, String(count)], {
     NODE_COMPILE_CACHE: join(here, "node_modules/.cache/compiled")
@@ -67,7 +69,7 @@ const startUp: OtherRow = {
       ["effect, the modules of breakwater", await externals()]
     ])
     const times = new Map(Array.from(imports.keys(), (name): [string, Array<number>] => [name, []]))
-    for (let round = 0; round < Math.ceil(rounds / 3); round++) {
+    for (let round = 0; round < Math.ceil(rounds / 5); round++) {
       for (const [name, specifiers] of imports) {
         const load = specifiers.map((specifier) => `await import(${JSON.stringify(specifier)})`)
         const script = `const t = performance.now();${load.join(";")};console.log(performance.now() - t)`
@@ -205,14 +207,18 @@ const size: OtherRow = {
   }
 }
 
-export const otherRows: ReadonlyArray<OtherRow> = [
-  memory("idle operation", everyone, 3000),
-  memory("operation after one call", ["breakwater"], 3000),
-  memory("busy operation", everyone, 1000),
-  memory("idle breaker", everyone, 3000),
-  millionKeys,
-  startUp,
-  size
+/** Those of a group may be measured at the same time. */
+export const otherRows: ReadonlyArray<ReadonlyArray<OtherRow>> = [
+  [
+    // The longest first.
+    millionKeys,
+    memory("busy operation", everyone, 350),
+    memory("operation after one call", ["breakwater"], 1000),
+    memory("idle operation", everyone, 1000),
+    memory("idle breaker", everyone, 1000),
+    size
+  ],
+  [startUp]
 ]
 
 export const measureOther = async (row: OtherRow, effort: Effort): Promise<ReadonlyArray<Result>> =>

@@ -19,19 +19,23 @@ import { TestClock } from "effect/testing"
 import pRetry from "p-retry"
 import {
   algorithms,
-  answer,
-  answerEffect,
-  awaited,
-  build,
-  byRunPromise,
+  extended,
+  ownBreaker,
+  ownBulkhead,
+  ownLimiter,
+  resilience,
+  stack
+} from "./contestants/breakwater.ts"
+import {
   cockatielBreaker,
   cockatielBulkhead,
   cockatielFull,
   cockatielRetry,
   cockatielRetryAtOnce,
   cockatielStack,
-  cockatielTimeout,
-  down,
+  cockatielTimeout
+} from "./contestants/cockatiel.ts"
+import {
   effectAlgorithms,
   effectBreaker,
   effectBulkhead,
@@ -39,25 +43,13 @@ import {
   effectPieces,
   effectPiecesWithSemaphore,
   effectRetry,
-  extended,
   fewerEffectPieces,
-  inFiber,
-  mollitiaCircuit,
-  none,
-  numbers,
-  opossumAsShipped,
-  opossumBreaker,
-  opossumFull,
-  ownBreaker,
-  ownBulkhead,
-  ownLimiter,
-  resilience,
-  runLoop,
-  stack,
-  value,
-  valueEffect,
   watched
-} from "./contestants.ts"
+} from "./contestants/effect.ts"
+import { answerEffect, awaited, build, byRunPromise, inFiber, none, runLoop, valueEffect } from "./contestants/fiber.ts"
+import { mollitiaCircuit } from "./contestants/mollitia.ts"
+import { opossumAsShipped, opossumBreaker, opossumFull } from "./contestants/opossum.ts"
+import { answer, down, numbers, value } from "./contestants/work.ts"
 import type { Contestant, TimeRow } from "./harness.ts"
 
 type Guarded = Effect.Effect<unknown, unknown, Resilience>
@@ -71,7 +63,7 @@ interface Protection {
   readonly calls: (action: Call, promised: () => Promise<number>) => Named<Call>
 }
 
-// The same names, retries and limits in every contestant: contestants.ts.
+// The same names, retries and limits in every contestant: contestants/.
 const protections: { readonly [name: string]: Protection } = {
   "breaker alone": {
     effects: (self) => [
@@ -99,7 +91,7 @@ const protections: { readonly [name: string]: Protection } = {
     ],
     calls: (action, promised) => {
       const policy = cockatielRetry()
-      const options = { retries: numbers.attempts - 1, minTimeout: numbers.firstPause }
+      const options = { retries: numbers.retries, minTimeout: numbers.firstPause }
       return [
         ["cockatiel", () => policy.execute(action)],
         ["mollitia", mollitiaCircuit.retry(promised)],
@@ -382,7 +374,7 @@ const failures: ReadonlyArray<TimeRow> = [
         testClock("effect", context, effectRetry(failing)),
         failed("cockatiel", () => cockatiel.execute(fail)),
         failed("mollitia", mollitiaCircuit.retry(fail, 0)),
-        failed("p-retry", () => pRetry(fail, { retries: numbers.attempts - 1, minTimeout: 0 })),
+        failed("p-retry", () => pRetry(fail, { retries: numbers.retries, minTimeout: 0 })),
         testClock("bare effect", context, twoSleeps)
       ]
     }

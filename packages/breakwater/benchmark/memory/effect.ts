@@ -1,0 +1,24 @@
+import { Effect } from "effect"
+import { effectBreaker, effectPieces } from "../contestants/effect.ts"
+import { answerEffect, valueEffect } from "../contestants/fiber.ts"
+import { callsBefore, type Cases, each, never } from "./made.ts"
+
+const neverEffect = Effect.promise(never)
+
+export const cases: Cases = {
+  // In its store an operation is a key, which is there after one call.
+  "idle operation": async (names, kept) => {
+    const guard = effectPieces()
+    for (const name of names) await Effect.runPromise(guard(valueEffect, name))
+    kept.push(guard)
+  },
+  "busy operation": async (names, kept) => {
+    const guard = effectPieces()
+    for (const name of names) {
+      for (let calls = 0; calls < callsBefore; calls++) await Effect.runPromise(guard(answerEffect, name))
+      kept.push(Effect.runFork(guard(neverEffect, name)))
+    }
+    kept.push(guard)
+  },
+  "idle breaker": each(effectBreaker)
+}
