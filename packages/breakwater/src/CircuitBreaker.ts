@@ -450,9 +450,9 @@ export class Circuit {
   succeeded = 0
   /** Used since room was looked for last. @internal */
   touched = false
-  readonly key: string | undefined
+  declare readonly key: string | undefined
   /** @internal */
-  readonly shared: Shared
+  declare readonly shared: Shared
   /** @internal */
   lastFailureTime: number | undefined = undefined
   /** @internal */
@@ -467,14 +467,10 @@ export class Circuit {
   stale = 0
   /** @internal */
   wouldReject = 0
-  /** @internal */
-  opened = 0
-  /** @internal */
-  halfOpened = 0
-  /** @internal */
-  closed = 0
+  /** How often it has made each move. @internal */
+  moved: Partial<Record<circuit.Move["_tag"], number>> | undefined = undefined
   /** When the state in force began. @internal */
-  stateSince: number
+  declare stateSince: number
   /** Milliseconds spent in states before it. @internal */
   spent: Partial<Record<State, number>> | undefined = undefined
 
@@ -600,9 +596,7 @@ export class Circuit {
         this.spent = this.timeIn(move.from, move.at)
         this.stateSince = move.at
       }
-      if (move._tag === "Opened") this.opened++
-      else if (move._tag === "HalfOpened") this.halfOpened++
-      else if (move._tag === "Closed") this.closed++
+      this.moved = { ...this.moved, [move._tag]: (this.moved?.[move._tag] ?? 0) + 1 }
       if (this.shared.events.isActive()) this.publish(move, clock, exit)
     }
     if (moves.length > 0) this.shared.onMoved(this)
@@ -664,9 +658,9 @@ export const snapshotUnsafe = (self: Circuit, clock: Clock.Clock): Snapshot => {
       stale: self.stale,
       inFlight: self.inFlight,
       wouldReject: self.wouldReject,
-      opened: self.opened,
-      halfOpened: self.halfOpened,
-      closed: self.closed
+      opened: self.moved?.Opened ?? 0,
+      halfOpened: self.moved?.HalfOpened ?? 0,
+      closed: self.moved?.Closed ?? 0
     },
     timeIn: Record.map({ ...nothingSpent, ...self.timeIn(machine.state(current), now) }, (millis) =>
       Duration.millis(millis)
@@ -742,9 +736,7 @@ export const resetCountersUnsafe = (self: Circuit): void => {
   self.interrupted = 0
   self.stale = 0
   self.wouldReject = 0
-  self.opened = 0
-  self.halfOpened = 0
-  self.closed = 0
+  self.moved = undefined
 }
 
 /** Goes on with what is remembered of a circuit, from now on. @internal */
@@ -1017,7 +1009,7 @@ export class Circuits {
     this.unkeyed = new Circuit(this, undefined, options.now)
     this.operation = options.operation
     this.events = options.events
-    this.maxKeys = options.maxKeys ?? 10_000
+    this.maxKeys = options.maxKeys
   }
 
   /** A circuit that has got its place. */
@@ -1116,7 +1108,7 @@ export interface CircuitsOptions {
   readonly operation: string
   readonly tuning: Tuning
   readonly events: Sink
-  readonly maxKeys: number | undefined
+  readonly maxKeys: number
   readonly now: number
 }
 
@@ -1211,7 +1203,7 @@ const maxOpenMillis = /*#__PURE__*/ Duration.toMillis("1 day")
  * @since 0.1.0
  */
 export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Service"]> => {
-  const { maxKeys, openSchedule, operation, rules } = options
+  const { maxKeys = 10_000, openSchedule, operation, rules } = options
   const checked = settings(options.settings)
   const openTimes = openSchedule === undefined ? undefined : openTimesOf(openSchedule, checked.openDuration)
   const tuning = tune(checked, openTimes)

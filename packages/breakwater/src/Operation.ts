@@ -40,8 +40,8 @@ import type * as Retry from "./Retry.ts"
 import type * as Strategy from "./Strategy.ts"
 
 /**
- * Percentiles of durations in milliseconds, at most 1/16 too high. All 0 while
- * nothing is recorded.
+ * Durations in milliseconds, rounded up to 1/1024 of one. Percentiles are at
+ * most 1/16 too high. All 0 while nothing is recorded.
  *
  * @category models
  * @since 0.1.0
@@ -204,9 +204,20 @@ export class Operation<out R extends Strategy.Resolved = Strategy.Resolved> {
    * @internal
    */
   atOnce: LatencyRecorder | undefined = undefined
+  /**
+   * Durations that `atOnce` is yet to be told of, in its units; −1: none. A histogram lies apart and, where there are
+   * many operations, is in no cache when a call ends, so three calls go to it together.
+   *
+   * @internal
+   */
+  first = -1
+  /** −2 until the first duration, which goes there at once and makes the room. @internal */
+  second = -2
+  /** In whole milliseconds, −1: never. What is in `first` and `second` ended in the same slice of time. @internal */
+  lastSuccess = -1
   private readonly services: Services
   /** What its code names. @internal */
-  readonly own: Strategy.Own
+  declare readonly own: Strategy.Own
   /** @internal */
   flights: Coalesce.Flights | undefined = undefined
   /** `undefined` while every call went well. @internal */
@@ -219,10 +230,8 @@ export class Operation<out R extends Strategy.Resolved = Strategy.Resolved> {
   attemptLatency: LatencyRecorder | undefined = undefined
   /** @internal */
   log: Decision.Log | undefined = undefined
-  /** Not counting `atOnce`. @internal */
-  lastSuccess = -Infinity
   /** @internal */
-  lastFailure = -Infinity
+  lastFailure = -1
 
   /** @internal */
   constructor(
@@ -252,10 +261,15 @@ export class Operation<out R extends Strategy.Resolved = Strategy.Resolved> {
     if (Exit.isSuccess(exit)) {
       this.succeeded++
       if (this.isSampled()) this.decide("succeeded", undefined, startedAt, call, moment)
+      if (latency.sliceOf(now) !== latency.sliceOf(this.lastSuccess)) settleUnsafe(this, -1)
+      this.lastSuccess = Math.floor(now)
       if (unrecorded === now - startedAt) {
-        return (this.atOnce ??= new LatencyRecorder()).recordAt(now, unrecorded)
+        const units = Math.ceil(unrecorded * latency.unitsPerMilli)
+        if (this.second !== -1) return settleUnsafe(this, units)
+        this.second = this.first
+        this.first = units
+        return
       }
-      this.lastSuccess = now
     } else if (Cause.hasInterruptsOnly(exit.cause)) {
       this.interrupted++
       // It may have happened in the middle of a pause.
@@ -427,6 +441,14 @@ export class Operation<out R extends Strategy.Resolved = Strategy.Resolved> {
   }
 }
 
+/** Tells `atOnce` of the durations that wait, and of one more; −1: of none. */
+const settleUnsafe = (self: Operation, third: number): void => {
+  for (const units of [self.first, self.second, third]) {
+    if (units >= 0) (self.atOnce ??= new LatencyRecorder()).recordAt(self.lastSuccess, units / latency.unitsPerMilli)
+  }
+  self.first = self.second = -1
+}
+
 /** Counts from 0 again, circuits too. Calls that run stay counted; states and decisions stay. @internal */
 export const resetUnsafe = (self: Operation): void => {
   self.calls = self.inFlight
@@ -439,8 +461,9 @@ export const resetUnsafe = (self: Operation): void => {
   self.atOnce = undefined
   self.callLatency = undefined
   self.attemptLatency = undefined
-  self.lastSuccess = -Infinity
-  self.lastFailure = -Infinity
+  self.first = self.second = -1
+  self.lastSuccess = -1
+  self.lastFailure = -1
   for (const circuit of self.circuits?.allUnsafe() ?? []) CircuitBreaker.resetCountersUnsafe(circuit)
 }
 
@@ -451,10 +474,11 @@ const started = (self: Operation, slot: Policy.Slot, clock: Clock.Clock): Readon
 export const snapshotUnsafe = (self: Operation, clock: Clock.Clock): Snapshot => {
   const now = Monotonic.now(clock)
   const trouble = self.known ?? noTrouble()
+  settleUnsafe(self, -1)
   const calls = latency.read(now, [self.atOnce, self.callLatency])
   const attempts = latency.read(now, [self.atOnce, self.attemptLatency])
   const wallOf = (at: number): Option.Option<number> =>
-    at === -Infinity ? Option.none() : Option.some(Math.round(clock.currentTimeMillisUnsafe() - (now - at)))
+    at < 0 ? Option.none() : Option.some(Math.round(clock.currentTimeMillisUnsafe() - (now - at)))
   const { source, strategy } = self.resolved
   return {
     name: self.name,
@@ -477,7 +501,7 @@ export const snapshotUnsafe = (self: Operation, clock: Clock.Clock): Snapshot =>
     callLatency: calls.total,
     attemptLatency: attempts.total,
     recent: { callLatency: calls.recent, attemptLatency: attempts.recent },
-    lastSuccess: wallOf(Math.max(self.lastSuccess, self.atOnce?.latest ?? -Infinity)),
+    lastSuccess: wallOf(self.lastSuccess),
     lastFailure: wallOf(self.lastFailure),
     circuits: (self.circuits?.allUnsafe() ?? []).map((circuit) => CircuitBreaker.snapshotUnsafe(circuit, clock)),
     coalesce: Option.map(Option.fromUndefinedOr(self.flights), (flights) => flights.snapshotUnsafe()),

@@ -8,8 +8,8 @@ const linear = 16
 const powers = 28
 /** The last bucket holds everything above half an hour, and is told as the longest. */
 const overflow = linear * powers - 1
-/** Durations below this many milliseconds share the first bucket. */
-const unit = 1 / 1024
+/** The finest that durations are told apart by. @internal */
+export const unitsPerMilli = 1024
 const maxUnits = 2 ** 31 - 1
 
 /** @internal */
@@ -22,50 +22,39 @@ export interface Percentiles {
 }
 
 // Places in the cells of a histogram. Buckets follow, from the one whose index stands at `firstAt` on.
-const countAt = 0
-const sumAt = 1
-const longestAt = 2
-const sinceAt = 3
-const latestAt = 4
-const firstAt = 5
-const bucketsAt = 6
+const sumAt = 0
+const longestAt = 1
+const sliceAt = 2
+const firstAt = 3
+const bucketsAt = 4
 
 /** @internal */
 export class Histogram {
   // All numbers in one array: where there are many operations, a call costs the memory that it touches.
-  cells: Array<number> = [0, 0, 0, 0, -Infinity, 0]
+  cells: Array<number> = [0, 0, 0, Infinity]
 
-  get count(): number {
-    return this.cells[countAt]!
+  get isEmpty(): boolean {
+    return this.cells.length === bucketsAt
   }
 
-  /** Since when durations are recorded, as `take` was told; 0 before. */
-  get since(): number {
-    return this.cells[sinceAt]!
+  /** In which slice of time durations are recorded, as `take` was told; 0 before. */
+  get slice(): number {
+    return this.cells[sliceAt]!
   }
 
-  /** When the latest duration was recorded; `-Infinity`: never. Outlives `take`. */
-  get latest(): number {
-    return this.cells[latestAt]!
-  }
-
-  record(millis: number, now = 0): void {
+  record(millis: number): void {
     const { cells } = this
-    cells[countAt] = cells[countAt]! + 1
     cells[sumAt] = cells[sumAt]! + millis
-    cells[latestAt] = now
     if (millis > cells[longestAt]!) cells[longestAt] = millis
-    const units = Math.min(millis / unit, maxUnits) | 0
-    if (units < linear) return this.increment(Math.max(units, 0), 1)
-    // Units in [2^p, 2^(p+1)) fall into `linear` equal buckets; the first power is 2^4 = linear.
-    const power = 31 - Math.clz32(units)
-    this.increment((power - 3) * linear + (units >> (power - 4)) - linear, 1)
+    const units = Math.min(Math.max(millis, 0) * unitsPerMilli, maxUnits) | 0
+    // Units in [2^p, 2^(p+1)) fall into `linear` equal buckets, the first powers into one for each unit.
+    const shift = Math.max(31 - Math.clz32(units), 4) - 4
+    this.increment(shift * linear + (units >> shift), 1)
   }
 
   /** Counts what another histogram has counted. */
   absorb({ cells: that }: Histogram): void {
     const { cells } = this
-    cells[countAt] = cells[countAt]! + that[countAt]!
     cells[sumAt] = cells[sumAt]! + that[sumAt]!
     cells[longestAt] = Math.max(cells[longestAt]!, that[longestAt]!)
     for (let at = bucketsAt; at < that.length; at++) {
@@ -74,10 +63,10 @@ export class Histogram {
   }
 
   /** Hands over what was counted, and starts from nothing. */
-  take(now: number): Histogram {
+  take(slice: number): Histogram {
     const taken = new Histogram()
     taken.cells = this.cells
-    this.cells = [0, 0, 0, now, this.latest, 0]
+    this.cells = [0, 0, slice, Infinity]
     return taken
   }
 
@@ -87,27 +76,31 @@ export class Histogram {
     this.cells[at] = this.cells[at]! + by
   }
 
-  /** Makes room for a whole power of two, and for those between it and the ones that are there. */
+  /** Makes room for a whole power of two, until there is room for the index. */
   private widen(index: number, by: number): void {
-    const head = this.cells.slice(0, bucketsAt)
-    const tail = this.cells.slice(bucketsAt)
-    const isBelow = tail.length === 0 || index < head[firstAt]!
-    if (tail.length === 0) head[firstAt] = index - (index % linear)
-    else if (isBelow) head[firstAt] = head[firstAt]! - linear
-    this.cells = isBelow ? head.concat(room, tail) : head.concat(tail, room)
+    const { cells } = this
+    const isBelow = index < cells[firstAt]!
+    if (this.isEmpty) cells[firstAt] = index - (index % linear)
+    else if (isBelow) cells[firstAt]! -= linear
+    this.cells = cells.toSpliced(isBelow ? bucketsAt : cells.length, 0, ...room)
     this.increment(index, by)
   }
 }
 
 const room: ReadonlyArray<number> = Array.from({ length: linear }, () => 0)
 
+/** @internal */
+export const count = ({ cells }: Histogram): number => cells.slice(bucketsAt).reduce((sum, bucket) => sum + bucket, 0)
+
 /** In milliseconds. @internal */
 export const sum = ({ cells }: Histogram): number => cells[sumAt]!
 
 /** Upper bounds in milliseconds, 0 while nothing is recorded. @internal */
-export const percentiles = ({ cells, count }: Histogram): Percentiles => {
+export const percentiles = (self: Histogram): Percentiles => {
+  const { cells } = self
   const max = cells[longestAt]!
-  const ranks = [0.5, 0.9, 0.95, 0.99].map((fraction) => Math.ceil(count * fraction))
+  const calls = count(self)
+  const ranks = [0.5, 0.9, 0.95, 0.99].map((fraction) => Math.ceil(calls * fraction))
   const found: Array<number> = []
   let seen = 0
   for (let at = bucketsAt; at < cells.length; at++) {
@@ -123,7 +116,7 @@ export const percentiles = ({ cells, count }: Histogram): Percentiles => {
 
 /** In milliseconds, exclusive. */
 const upperBound = (index: number): number => {
-  if (index < linear) return (index + 1) * unit
+  if (index < linear) return (index + 1) / unitsPerMilli
   const power = Math.floor(index / linear) + 3
-  return (linear + (index % linear) + 1) * 2 ** (power - 4) * unit
+  return ((linear + (index % linear) + 1) * 2 ** (power - 4)) / unitsPerMilli
 }

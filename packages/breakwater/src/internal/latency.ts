@@ -5,7 +5,12 @@
 import * as histogram from "./histogram.ts"
 import { Histogram } from "./histogram.ts"
 
+export { unitsPerMilli } from "./histogram.ts"
+
 const slice = 30_000
+
+/** The number of the slice that a moment is in. @internal */
+export const sliceOf = (now: number): number => Math.floor(now / slice)
 
 /** @internal */
 export interface Latency extends histogram.Percentiles {
@@ -18,9 +23,8 @@ const none: Latency = { count: 0, mean: 0, p50: 0, p90: 0, p95: 0, p99: 0, max: 
 const summary = (parts: ReadonlyArray<Histogram | undefined>): Latency => {
   const all = new Histogram()
   for (const part of parts) if (part !== undefined) all.absorb(part)
-  return all.count === 0
-    ? none
-    : { count: all.count, mean: histogram.sum(all) / all.count, ...histogram.percentiles(all) }
+  const count = histogram.count(all)
+  return count === 0 ? none : { count, mean: histogram.sum(all) / count, ...histogram.percentiles(all) }
 }
 
 /** Is itself the histogram of the slice that runs, so that a record touches little memory. @internal */
@@ -30,19 +34,19 @@ export class LatencyRecorder extends Histogram {
   past: Histogram | undefined = undefined
 
   recordAt(now: number, millis: number): void {
-    if (now - this.since >= slice) this.rotate(now)
-    this.record(millis, now)
+    this.rotate(sliceOf(now))
+    this.record(millis)
   }
 
   /** A slice that is over goes to the past. Slices lie side by side, so what is recent began less than two of them ago. */
-  rotate(now: number): void {
-    const passed = Math.floor((now - this.since) / slice)
-    const isRecent = passed < 2
-    const latest = this.take(this.since + passed * slice)
-    for (const part of isRecent ? [this.previous] : [this.previous, latest]) {
-      if (part !== undefined && part.count > 0) (this.past ??= new Histogram()).absorb(part)
+  rotate(slice: number): void {
+    const passed = slice - this.slice
+    if (passed < 1) return
+    const latest = this.take(slice)
+    for (const part of passed === 1 ? [this.previous] : [this.previous, latest]) {
+      if (part !== undefined && !part.isEmpty) (this.past ??= new Histogram()).absorb(part)
     }
-    this.previous = isRecent ? latest : undefined
+    this.previous = passed === 1 ? latest : undefined
   }
 }
 
@@ -53,7 +57,7 @@ export const read = (
 ): { readonly total: Latency; readonly recent: Latency } => {
   const recent = recorders.flatMap((recorder) => {
     if (recorder === undefined) return []
-    if (now - recorder.since >= slice) recorder.rotate(now)
+    recorder.rotate(sliceOf(now))
     return [recorder, recorder.previous]
   })
   return { total: summary([...recent, ...recorders.map((recorder) => recorder?.past)]), recent: summary(recent) }
