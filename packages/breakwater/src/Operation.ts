@@ -261,7 +261,7 @@ export class Operation<out R extends Strategy.Resolved = Strategy.Resolved> {
     if (Exit.isSuccess(exit)) {
       this.succeeded++
       if (this.isSampled()) this.decide("succeeded", undefined, startedAt, call, moment)
-      if (latency.sliceOf(now) !== latency.sliceOf(this.lastSuccess)) settleUnsafe(this, -1)
+      if (this.first >= 0 && latency.sliceOf(now) !== latency.sliceOf(this.lastSuccess)) settleUnsafe(this, -1)
       this.lastSuccess = Math.floor(now)
       if (unrecorded === now - startedAt) {
         const units = Math.ceil(unrecorded * latency.unitsPerMilli)
