@@ -10,9 +10,11 @@
  *
  * **Gotchas**
  *
- * It is Effect's own watcher but for that, and is made of it: its parts are
- * found by what they are. If an Effect has others, or tells otherwise that a
- * fiber is interrupted, the mask is always laid.
+ * - It is Effect's own watcher but for that, and is made of it: its parts are
+ *   found by what they are. If an Effect has others, or tells otherwise that a
+ *   fiber is interrupted, the mask is always laid.
+ * - If the function interrupts the fiber that it is told by, the interruption
+ *   takes the place of a failure. With a mask the cause has both.
  *
  * @since 0.1.0
  */

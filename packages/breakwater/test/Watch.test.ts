@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber } from "effect"
+import { Arbitrary, Cause, Deferred, Effect, Exit, Fiber, Schema } from "effect"
 import * as Watch from "../src/Watch.ts"
 
 /** What the caller gets, and what the watcher was told. */
@@ -118,6 +118,144 @@ describe("Watch.end", () => {
       })
     )
     assert.deepStrictEqual(exit, Exit.die("bug"))
+  })
+})
+
+/** How effects are put together in the property below. */
+const kinds = [
+  "succeed",
+  "fail",
+  "die",
+  "yield",
+  "interruptSelf",
+  "interruptByAnother",
+  "uninterruptible",
+  "restored",
+  "inTurn",
+  "caught",
+  "cleanedUp",
+  "watched",
+  "watchedByThrower",
+  "watchedByInterrupter"
+] as const
+
+/** Builds an effect by a list of choices, with notes of all that is told. */
+const build = (watcher: Watch.Watcher, choices: ReadonlyArray<number>) => {
+  const notes: Array<string> = []
+  let next = 0
+  let named = 0
+  const note = (what: string): void => void notes.push(what)
+  const watched = (self: Effect.Effect<number, string>, last: (exit: Exit.Exit<number, string>) => void) => {
+    const name = named++
+    return watcher(self, (exit) => {
+      note(`${name}: ${String(exit)}`)
+      last(exit)
+      return undefined
+    })
+  }
+  const make = (depth: number): Effect.Effect<number, string> => {
+    const choice = choices[next++ % choices.length]!
+    switch (depth > 6 ? kinds[choice % 5]! : kinds[choice % kinds.length]!) {
+      case "succeed":
+        return Effect.succeed(choice)
+      case "fail":
+        return Effect.fail("down")
+      case "die":
+        return Effect.die("bug")
+      case "yield":
+        return Effect.as(Effect.yieldNow, choice)
+      case "interruptSelf":
+        return Effect.withFiber((fiber) => {
+          fiber.interruptUnsafe()
+          return Effect.succeed(choice)
+        })
+      case "interruptByAnother":
+        return Effect.withFiber((fiber) =>
+          Effect.andThen(Effect.forkChild(Effect.sync(() => fiber.interruptUnsafe())), make(depth + 1))
+        )
+      case "uninterruptible":
+        return Effect.uninterruptible(make(depth + 1))
+      case "restored":
+        return Effect.uninterruptibleMask((restore) => Effect.andThen(restore(make(depth + 1)), make(depth + 1)))
+      case "inTurn":
+        return Effect.andThen(make(depth + 1), make(depth + 1))
+      case "caught":
+        return Effect.catchCause(make(depth + 1), (cause) => {
+          note(`caught ${String(cause)}`)
+          return Effect.succeed(choice)
+        })
+      case "cleanedUp":
+        return Effect.ensuring(
+          make(depth + 1),
+          Effect.andThen(
+            Effect.yieldNow,
+            Effect.sync(() => note("cleaned up"))
+          )
+        )
+      case "watched":
+        return watched(make(depth + 1), () => {})
+      case "watchedByThrower":
+        return watched(make(depth + 1), () => {
+          throw "bug of the watcher"
+        })
+      case "watchedByInterrupter":
+        // A failure is another matter: a test below.
+        return watched(make(depth + 1), (exit) => {
+          if (Exit.isSuccess(exit)) Fiber.getCurrent()!.interruptUnsafe()
+        })
+    }
+  }
+  const whole = watcher(make(0), (exit) => {
+    note(`whole: ${String(exit)}`)
+    return undefined
+  })
+  return { notes, effect: whole }
+}
+
+/** Runs it, and interrupts it after so many pauses. */
+const run = (watcher: Watch.Watcher, choices: ReadonlyArray<number>, pauses: number) => {
+  const { effect, notes } = build(watcher, choices)
+  return Effect.gen(function* () {
+    const fiber = yield* Effect.forkDetach(effect)
+    for (let pause = 0; pause < pauses; pause++) yield* Effect.yieldNow
+    if (pauses > 0) fiber.interruptUnsafe()
+    notes.push(`end: ${String(yield* Fiber.await(fiber))}`)
+    // Fibers have numbers.
+    return notes.map((text) => text.replaceAll(/\d+(?=\))/g, "n"))
+  })
+}
+
+describe("Watch.end, whatever it stands in and around,", () => {
+  it.effect.prop(
+    "tells what Effect's own watcher tells, in the same order",
+    {
+      choices: Arbitrary.array(Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000 }))), {
+        minLength: 1,
+        maxLength: 40
+      }),
+      pauses: Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 4 })))
+    },
+    ({ choices, pauses }) =>
+      Effect.gen(function* () {
+        const expected = yield* run(Effect.onExitPrimitive, choices, pauses)
+        assert.deepStrictEqual(yield* run(Watch.end, choices, pauses), expected)
+        assert.strictEqual(expected.filter((text) => text.startsWith("whole: ")).length, 1)
+      }),
+    { arbitrary: { runs: 3_000 } }
+  )
+
+  it("lets an interruption by the watcher take the place of a failure, where a mask keeps both", async () => {
+    const self = (watcher: Watch.Watcher) =>
+      watcher(Effect.fail("down"), () => {
+        Fiber.getCurrent()!.interruptUnsafe()
+        return undefined
+      })
+    const reasons = async (watcher: Watch.Watcher) => {
+      const exit = await Effect.runPromiseExit(self(watcher))
+      return Exit.isFailure(exit) ? exit.cause.reasons.map(({ _tag }) => _tag) : []
+    }
+    assert.deepStrictEqual(await reasons(Watch.end), ["Interrupt"])
+    assert.deepStrictEqual(await reasons(Effect.onExitPrimitive), ["Fail", "Interrupt"])
   })
 })
 
