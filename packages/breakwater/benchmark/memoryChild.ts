@@ -19,8 +19,14 @@ const inUse = async (): Promise<number> => {
 }
 
 const [name = "", contestant = "", count = ""] = process.argv.slice(2)
-const { cases } = (await import(`./memory/${contestant}.ts`)) as { readonly cases: Cases }
-const make = cases[name]
+const load: { readonly [contestant: string]: () => Promise<{ readonly cases: Cases }> } = {
+  breakwater: () => import("./memory/breakwater.ts"),
+  cockatiel: () => import("./memory/cockatiel.ts"),
+  effect: () => import("./memory/effect.ts"),
+  mollitia: () => import("./memory/mollitia.ts"),
+  opossum: () => import("./memory/opossum.ts")
+}
+const make = (await load[contestant]?.())?.cases[name]
 if (make === undefined) throw new Error(`no case ${name} for ${contestant}`)
 const instances = Number(count)
 const warm = 300
