@@ -40,8 +40,9 @@ import type * as Retry from "./Retry.ts"
 import type * as Strategy from "./Strategy.ts"
 
 /**
- * Durations in milliseconds, rounded up to 1/1024 of one. Percentiles are at
- * most 1/16 too high. All 0 while nothing is recorded.
+ * Durations in milliseconds, told apart down to 1/1024 of one. Percentiles are
+ * at most 1/16 too high, or 2/1024 ms if that is more. All 0 while nothing is
+ * recorded.
  *
  * @category models
  * @since 0.1.0
@@ -211,7 +212,7 @@ export class Operation<out R extends Strategy.Resolved = Strategy.Resolved> {
    * @internal
    */
   first = -1
-  /** −2 until the first duration, which goes there at once and makes the room. @internal */
+  /** −2 at first, so that the first duration goes there at once and makes the room. @internal */
   second = -2
   /** In whole milliseconds, −1: never. What is in `first` and `second` ended in the same slice of time. @internal */
   lastSuccess = -1
@@ -502,7 +503,7 @@ export const snapshotUnsafe = (self: Operation, clock: Clock.Clock): Snapshot =>
     attemptLatency: attempts.total,
     recent: { callLatency: calls.recent, attemptLatency: attempts.recent },
     lastSuccess: wallOf(self.lastSuccess),
-    lastFailure: wallOf(self.lastFailure),
+    lastFailure: wallOf(Math.floor(self.lastFailure)),
     circuits: (self.circuits?.allUnsafe() ?? []).map((circuit) => CircuitBreaker.snapshotUnsafe(circuit, clock)),
     coalesce: Option.map(Option.fromUndefinedOr(self.flights), (flights) => flights.snapshotUnsafe()),
     // What stands in a place was started by settings of the place's own class.

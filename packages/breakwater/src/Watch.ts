@@ -5,16 +5,15 @@
  *
  * Effect lays a mask over whoever watches an end and takes it off again, so that
  * an interruption does not cut short what is done about the end. Here that is a
- * plain function, which no interruption can. The mask is laid if there is an
- * interruption: it would pass by a watcher without one.
+ * plain function, which no interruption can. The mask is laid for failures and
+ * for interruptions, which would pass by a watcher without one; a success does
+ * without.
  *
  * **Gotchas**
  *
- * - It is Effect's own watcher but for that, and is made of it: its parts are
- *   found by what they are. If an Effect has others, or tells otherwise that a
- *   fiber is interrupted, the mask is always laid.
- * - If the function interrupts the fiber that it is told by, the interruption
- *   takes the place of a failure. With a mask the cause has both.
+ * It is made of Effect's own watcher, whose parts are found by what they are. If
+ * an Effect has others, or a fiber does not tell by `_interruptedCause` whether it
+ * is interrupted, the mask is always laid.
  *
  * @since 0.1.0
  */
@@ -49,8 +48,10 @@ export const unmasked = (watcher: Watcher): Watcher => {
   const self = nameOf(sample, (part) => part === Effect.void)
   const ended = nameOf(sample, (part) => part === nothing)
   const mask = nameOf(prototype, (_, name) => name.endsWith("/ensureCont"))
-  if (self === undefined || ended === undefined || mask === undefined) return watcher
-  const lay = prototype[mask] as (fiber: object) => void
+  const failed = nameOf(prototype, (_, name) => name.endsWith("/failureCont"))
+  if (self === undefined || ended === undefined || mask === undefined || failed === undefined) return watcher
+  const lay = prototype[mask] as (fiber: Parts) => void
+  const fail = prototype[failed] as (cause: unknown, fiber: Parts, exit: unknown) => unknown
   const Unmasked = function (this: Parts, effect: unknown, handler: unknown) {
     this[self] = effect
     this[ended] = handler
@@ -58,13 +59,18 @@ export const unmasked = (watcher: Watcher): Watcher => {
   Unmasked.prototype = Object.assign(Object.create(prototype), {
     [mask](fiber: Parts) {
       if (!(interrupted in fiber) || fiber[interrupted] !== undefined) lay.call(this, fiber)
+    },
+    // It does nothing where the mask lies already.
+    [failed](cause: unknown, fiber: Parts, exit: unknown) {
+      lay.call(this, fiber)
+      return fail.call(this, cause, fiber, exit)
     }
   })
   return (effect, handler) => new Unmasked(effect, handler)
 }
 
 /**
- * Watches without a mask.
+ * Watches without a mask, as long as all goes well.
  *
  * @category combinators
  * @since 0.1.0

@@ -145,11 +145,11 @@ const build = (watcher: Watch.Watcher, choices: ReadonlyArray<number>) => {
   let next = 0
   let named = 0
   const note = (what: string): void => void notes.push(what)
-  const watched = (self: Effect.Effect<number, string>, last: (exit: Exit.Exit<number, string>) => void) => {
+  const watched = (self: Effect.Effect<number, string>, last: () => void) => {
     const name = named++
     return watcher(self, (exit) => {
       note(`${name}: ${String(exit)}`)
-      last(exit)
+      last()
       return undefined
     })
   }
@@ -199,10 +199,7 @@ const build = (watcher: Watch.Watcher, choices: ReadonlyArray<number>) => {
           throw "bug of the watcher"
         })
       case "watchedByInterrupter":
-        // A failure is another matter: a test below.
-        return watched(make(depth + 1), (exit) => {
-          if (Exit.isSuccess(exit)) Fiber.getCurrent()!.interruptUnsafe()
-        })
+        return watched(make(depth + 1), () => Fiber.getCurrent()!.interruptUnsafe())
     }
   }
   const whole = watcher(make(0), (exit) => {
@@ -243,26 +240,12 @@ describe("Watch.end, whatever it stands in and around,", () => {
       }),
     { arbitrary: { runs: 3_000 } }
   )
-
-  it("lets an interruption by the watcher take the place of a failure, where a mask keeps both", async () => {
-    const self = (watcher: Watch.Watcher) =>
-      watcher(Effect.fail("down"), () => {
-        Fiber.getCurrent()!.interruptUnsafe()
-        return undefined
-      })
-    const reasons = async (watcher: Watch.Watcher) => {
-      const exit = await Effect.runPromiseExit(self(watcher))
-      return Exit.isFailure(exit) ? exit.cause.reasons.map(({ _tag }) => _tag) : []
-    }
-    assert.deepStrictEqual(await reasons(Watch.end), ["Interrupt"])
-    assert.deepStrictEqual(await reasons(Effect.onExitPrimitive), ["Fail", "Interrupt"])
-  })
 })
 
 describe("Watch.unmasked", () => {
   /** A watcher of another Effect. */
   const watcherWith = (mask: string, laid: Array<unknown>): Watch.Watcher => {
-    const prototype = { [mask]: (fiber: unknown) => laid.push(fiber) }
+    const prototype = { [mask]: (fiber: unknown) => laid.push(fiber), "effect/failureCont": () => {} }
     return ((self: unknown, ended: unknown) => Object.assign(Object.create(prototype), { self, ended })) as never
   }
   const laysFor = (watcher: Watch.Watcher, fiber: object): void => {
