@@ -69,8 +69,10 @@ const startUp: OtherRow = {
       ["effect, the modules of breakwater", await externals()]
     ])
     const times = new Map(Array.from(imports.keys(), (name): [string, Array<number>] => [name, []]))
-    for (let round = 0; round < Math.ceil(rounds / 5); round++) {
-      for (const [name, specifiers] of imports) {
+    const contestants = Array.from(imports)
+    for (let round = 0; round < Math.max(3, Math.ceil(rounds / 5)); round++) {
+      for (let turn = 0; turn < contestants.length; turn++) {
+        const [name, specifiers] = contestants[(round + turn) % contestants.length]!
         const load = specifiers.map((specifier) => `await import(${JSON.stringify(specifier)})`)
         const script = `const t = performance.now();${load.join(";")};console.log(performance.now() - t)`
         times.get(name)!.push(await numberFrom(["--input-type=module", "-e", script]))

@@ -1216,23 +1216,21 @@ export const make = (options: MakeOptions): Effect.Effect<CircuitBreaker["Servic
   })
 }
 
-const ignoresSuccess = ({ machine: { tripPolicy } }: Tuning, { automatic }: circuit.Machine): boolean =>
-  automatic._tag === "closed" && tripPolicy.ignoresSuccess(automatic.window)
-
-/** How calls end that a circuit has let through in one state. */
+/** How calls end that have been let through with one token. */
 class AtOnce {
   readonly circuit: Circuit
-  readonly tuning: Tuning
-  readonly state: circuit.Machine
+  readonly token: circuit.Token
+  /** The latest state that was seen to let calls through with it: the same one does so again. */
+  state: circuit.Machine
   readonly ended: Attempt.Ended<unknown, unknown>
 
   constructor(circuit: Circuit, tuning: Tuning, token: circuit.Token, options: ProtectOptions<unknown, unknown>) {
-    const state = circuit.cell.current
     this.circuit = circuit
-    this.tuning = tuning
-    this.state = state
+    this.token = token
+    this.state = circuit.cell.current
     this.ended = (exit) => {
-      if (Exit.isSuccess(exit) && circuit.cell.current === state && ignoresSuccess(tuning, state)) {
+      const state = circuit.cell.current
+      if (Exit.isSuccess(exit) && state === this.state && ignoresSuccess(tuning, state)) {
         circuit.succeeded++
         return
       }
@@ -1240,6 +1238,9 @@ class AtOnce {
     }
   }
 }
+
+const ignoresSuccess = ({ machine: { tripPolicy } }: Tuning, { automatic }: circuit.Machine): boolean =>
+  automatic._tag === "closed" && tripPolicy.ignoresSuccess(automatic.window)
 
 class Service {
   private readonly own: Circuits
@@ -1265,15 +1266,17 @@ class Service {
   ): (<R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitRejection, R>) => {
     const { own, rules } = this
     const call = rules === undefined ? options : { ...options, rules: [...(options.rules ?? []), ...rules] }
-    // Calls that a closed circuit lets through at once have one way to end, until the circuit changes.
+    // Calls that a closed circuit lets through at once have one way to end, until the circuit moves.
     const mayShare = call.observer === undefined && call.classify === undefined
     let latest: AtOnce | undefined
     const atOnce = (circuit: Circuit): AtOnce | undefined => {
-      const { tuning } = own
       const state = circuit.cell.current
-      if (latest?.state === state && latest.circuit === circuit && latest.tuning === tuning) return latest
-      const token = machine.immediate(tuning.machine, state)
-      return (latest = token && new AtOnce(circuit, tuning, token, call as ProtectOptions<unknown, unknown>))
+      if (latest?.state === state && latest.circuit === circuit) return latest
+      const token = machine.immediate(own.tuning.machine, state)
+      if (token === undefined || latest?.token !== token || latest.circuit !== circuit)
+        return (latest = token && new AtOnce(circuit, own.tuning, token, call as ProtectOptions<unknown, unknown>))
+      latest.state = state
+      return latest
     }
     const begin = (fiber: Fiber.Fiber<unknown, unknown>): ReturnType<typeof own.begin<A, E>> => {
       const circuit = mayShare ? own.findUnsafe(call.key) : undefined

@@ -265,7 +265,7 @@ export class Operation<out R extends Strategy.Resolved = Strategy.Resolved> {
       if (this.first >= 0 && latency.sliceOf(now) !== latency.sliceOf(this.lastSuccess)) settleUnsafe(this, -1)
       this.lastSuccess = Math.floor(now)
       if (unrecorded === now - startedAt) {
-        const units = Math.ceil(unrecorded * latency.unitsPerMilli)
+        const units = Math.ceil(Math.max(unrecorded, 0) * latency.unitsPerMilli)
         if (this.second !== -1) return settleUnsafe(this, units)
         this.second = this.first
         this.first = units

@@ -11,9 +11,11 @@
  *
  * **Gotchas**
  *
- * It is made of Effect's own watcher, whose parts are found by what they are. If
- * an Effect has others, or a fiber does not tell by `_interruptedCause` whether it
- * is interrupted, the mask is always laid.
+ * - It is made of Effect's own watcher, whose parts are found by what they are. If
+ *   an Effect has others, or a fiber does not tell by `_interruptedCause` whether
+ *   it is interrupted, the mask is always laid.
+ * - If the function throws at a success, and an interruption arrives in that very
+ *   step, the cause has the interruption alone.
  *
  * @since 0.1.0
  */

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Clock, Effect, Fiber, Option, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Preset, Registry, Resilience, withOperation } from "breakwater"
+import { operationUnsafe } from "../src/Running.ts"
 
 const snapshot = Effect.flatMap(Registry, (registry) => Effect.map(registry.operation("op"), Option.getOrThrow))
 const now = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
@@ -27,12 +28,15 @@ const call = Effect.fnUntraced(function* (millis: number, failsFirst: boolean) {
 const slice = 30_000
 
 const Step = Schema.Union([
-  Schema.Struct({
-    _tag: Schema.tag("Call"),
-    pause: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40_000 })),
-    millis: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 20 })),
-    failsFirst: Schema.Boolean
-  }),
+  // Often several in one slice.
+  ...[100, 100, 40_000].map((maximum) =>
+    Schema.Struct({
+      _tag: Schema.tag("Call"),
+      pause: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum })),
+      millis: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 20 })),
+      failsFirst: Schema.Literals([false, false, false, true])
+    })
+  ),
   Schema.Struct({
     _tag: Schema.tag("Read"),
     pause: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40_000 }))
@@ -41,9 +45,25 @@ const Step = Schema.Union([
 ])
 
 describe("The latencies of an operation", () => {
+  it.effect("have room from the first call on, whatever the slice", () =>
+    Effect.gen(function* () {
+      const { running } = yield* Resilience
+      for (const [name, pause] of [
+        ["early", 0],
+        ["late", 90_000]
+      ] as const) {
+        yield* TestClock.adjust(pause)
+        yield* Effect.void.pipe(withOperation(name))
+        const { atOnce, first } = operationUnsafe(running, name, yield* Clock.Clock)!
+        assert.isFalse(atOnce?.isEmpty)
+        assert.strictEqual(first, -1)
+      }
+    }).pipe(Effect.provide(Resilience.layer(Preset.simple)))
+  )
+
   it.effect.prop(
     "are those of all calls, whenever they are read",
-    { steps: Arbitrary.array(Arbitrary.schema(Step), { maxLength: 20 }) },
+    { steps: Arbitrary.array(Arbitrary.schema(Step), { minLength: 10, maxLength: 30 }) },
     ({ steps }) =>
       Effect.gen(function* () {
         let calls: Array<{ readonly end: number; readonly millis: number }> = []

@@ -10,7 +10,7 @@ export const effectBreaker = (failures = numbers.failures): EffectBreaker.Circui
     }).pipe(Effect.provideService(Scope.Scope, Scope.makeUnsafe()), Effect.provide(EffectBreaker.layerStoreMemory()))
   )
 
-/** The least that a guard written in Effect can be: its end is watched, and nothing is done about it. */
+/** What Effect takes for watching an end, with nothing done about it. */
 export const watched = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.withFiber(() => Effect.onExitPrimitive(self, () => undefined))
 
