@@ -107,8 +107,7 @@ export const measure = async (
     batches.push({ contestant, steps: await warmUp(contestant, batchMillis, warmUpMillis), times: [] })
   }
   for (let round = -warmUpRounds; round < rounds; round++) {
-    for (let turns = 0; turns < batches.length; turns++) {
-      const { contestant, steps, times } = batches[(round + warmUpRounds + turns) % batches.length]!
+    for (const { contestant, steps, times } of rotated(batches, round + warmUpRounds)) {
       await turn()
       const spent = await millis(contestant, steps)
       if (round >= 0) times.push(spent / (steps * (contestant.callsPerStep ?? 1)))
@@ -135,6 +134,10 @@ export const measure = async (
     }))
   )
 }
+
+/** The order in which contestants take their turns in a round. */
+export const rotated = <A>(contestants: ReadonlyArray<A>, round: number): ReadonlyArray<A> =>
+  contestants.map((_, turn) => contestants[(round + turn) % contestants.length]!)
 
 /** To so many parts of one. */
 export const rounded = (value: number, parts: number): number => Math.round(value * parts) / parts

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { build, type OutputChunk } from "rolldown"
 import { numberFrom } from "./child.ts"
-import { compared, type Effort, type Result, rounded, type Unit } from "./harness.ts"
+import { compared, type Effort, type Result, rotated, rounded, type Unit } from "./harness.ts"
 import { median } from "./median.ts"
 
 export interface OtherRow {
@@ -63,22 +63,22 @@ const startUp: OtherRow = {
       output: { dir: published, preserveModules: true, entryFileNames: "[name].mjs" },
       logLevel: "silent"
     })
-    const imports = new Map<string, ReadonlyArray<string>>([
+    const imports: ReadonlyArray<readonly [name: string, specifiers: ReadonlyArray<string>]> = [
       ["breakwater", [join(published, "index.mjs")]],
       ["effect", ["effect"]],
       ["effect, the modules of breakwater", await externals()]
-    ])
-    const times = new Map(Array.from(imports.keys(), (name): [string, Array<number>] => [name, []]))
-    const contestants = Array.from(imports)
+    ]
+    const contestants = imports.map(([name, specifiers]) => {
+      const load = specifiers.map((specifier) => `await import(${JSON.stringify(specifier)})`)
+      const script = `const t = performance.now();${load.join(";")};console.log(performance.now() - t)`
+      return { name, script, times: new Array<number>() }
+    })
     for (let round = 0; round < Math.max(3, Math.ceil(rounds / 5)); round++) {
-      for (let turn = 0; turn < contestants.length; turn++) {
-        const [name, specifiers] = contestants[(round + turn) % contestants.length]!
-        const load = specifiers.map((specifier) => `await import(${JSON.stringify(specifier)})`)
-        const script = `const t = performance.now();${load.join(";")};console.log(performance.now() - t)`
-        times.get(name)!.push(await numberFrom(["--input-type=module", "-e", script]))
+      for (const { script, times } of rotated(contestants, round)) {
+        times.push(await numberFrom(["--input-type=module", "-e", script]))
       }
     }
-    return times
+    return new Map(contestants.map(({ name, times }) => [name, times]))
   }
 }
 

@@ -1230,6 +1230,7 @@ class AtOnce {
     this.state = circuit.cell.current
     this.ended = (exit) => {
       const state = circuit.cell.current
+      // In that state it is what `isUnmoved` says, without asking for the token again.
       if (Exit.isSuccess(exit) && state === this.state && ignoresSuccess(tuning, state)) {
         circuit.succeeded++
         return

@@ -479,7 +479,7 @@ export const snapshotUnsafe = (self: Operation, clock: Clock.Clock): Snapshot =>
   const calls = latency.read(now, [self.atOnce, self.callLatency])
   const attempts = latency.read(now, [self.atOnce, self.attemptLatency])
   const wallOf = (at: number): Option.Option<number> =>
-    at < 0 ? Option.none() : Option.some(Math.round(clock.currentTimeMillisUnsafe() - (now - at)))
+    at < 0 ? Option.none() : Option.some(Math.round(clock.currentTimeMillisUnsafe() - (now - Math.floor(at))))
   const { source, strategy } = self.resolved
   return {
     name: self.name,
@@ -503,7 +503,7 @@ export const snapshotUnsafe = (self: Operation, clock: Clock.Clock): Snapshot =>
     attemptLatency: attempts.total,
     recent: { callLatency: calls.recent, attemptLatency: attempts.recent },
     lastSuccess: wallOf(self.lastSuccess),
-    lastFailure: wallOf(Math.floor(self.lastFailure)),
+    lastFailure: wallOf(self.lastFailure),
     circuits: (self.circuits?.allUnsafe() ?? []).map((circuit) => CircuitBreaker.snapshotUnsafe(circuit, clock)),
     coalesce: Option.map(Option.fromUndefinedOr(self.flights), (flights) => flights.snapshotUnsafe()),
     // What stands in a place was started by settings of the place's own class.
