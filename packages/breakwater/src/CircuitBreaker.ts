@@ -102,7 +102,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Record from "effect/Record"
-import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
@@ -400,7 +399,6 @@ export interface Tuning {
 
 /** What all circuits of one breaker share. */
 interface Shared {
-  readonly operation: string
   readonly events: Sink
   /** The tuning in force, for reads and commands. */
   readonly tuning: Tuning
@@ -442,14 +440,15 @@ export const Keeper = /*#__PURE__*/ Context.Reference<KeeperService | undefined>
 export class Circuit {
   // Not private: what reads and steers a circuit are functions, which a program bundles if it names them.
   // First stands what a call that succeeds touches, side by side in memory.
-  /** @internal */
-  readonly cell: Ref.Ref<circuit.Machine>["ref"]
+  /** Where it stands: each step puts the next machine in its place. @internal */
+  current: circuit.Machine = machine.initial
   /** @internal */
   admitted = 0
   /** @internal */
   succeeded = 0
   /** Used since room was looked for last. @internal */
   touched = false
+  declare readonly operation: string
   declare readonly key: string | undefined
   /** @internal */
   declare readonly shared: Shared
@@ -475,15 +474,12 @@ export class Circuit {
   spent: Partial<Record<State, number>> | undefined = undefined
 
   /** @internal */
-  constructor(shared: Shared, key: string | undefined, now: number) {
-    this.shared = shared
-    this.stateSince = now
+  constructor(operation: string, key: string | undefined, now: number, shared?: Shared) {
+    this.operation = operation
     this.key = key
-    this.cell = Ref.makeUnsafe(machine.initial).ref
-  }
-
-  get operation(): string {
-    return this.shared.operation
+    // The one without a key is what the others share.
+    this.shared = shared ?? (this as unknown as Shared)
+    this.stateSince = now
   }
 
   /** `operation`, or `operation:key`. */
@@ -493,7 +489,7 @@ export class Circuit {
 
   /** Whether a call or a command ever came here. @internal */
   get wasUsed(): boolean {
-    return this.admitted > 0 || this.rejected > 0 || this.cell.current.version > 0
+    return this.admitted > 0 || this.rejected > 0 || this.current.version > 0
   }
 
   /** @internal */
@@ -503,12 +499,12 @@ export class Circuit {
 
   /** Closed, nothing in flight and no failure to remember: forgetting it changes nothing. @internal */
   isAtRest(now: number): boolean {
-    return this.inFlight === 0 && machine.isAtRest(this.cell.current, now)
+    return this.inFlight === 0 && machine.isAtRest(this.current, now)
   }
 
   /** An idle circuit whose next call would be admitted anyway may go only if no other may. @internal */
   mayForget(now: number): boolean | "last" {
-    return this.isAtRest(now) || (this.inFlight === 0 && machine.isWaiting(this.cell.current, now) && "last")
+    return this.isAtRest(now) || (this.inFlight === 0 && machine.isWaiting(this.current, now) && "last")
   }
 
   /** Milliseconds in each state, while the one in force is `state`. @internal */
@@ -518,7 +514,7 @@ export class Circuit {
 
   /** Admits a call, or says why not. @internal */
   admitUnsafe(tuning: Tuning, moment: Moment.Moment): circuit.Token | CircuitRejection {
-    const self = this.cell.current
+    const self = this.current
     const immediate = machine.immediate(tuning.machine, self)
     if (immediate !== undefined) {
       this.admitted++
@@ -527,7 +523,7 @@ export class Circuit {
     const { now } = moment
     const draw = machine.isRamping(self) ? moment.fiber.getRef(Random.Random).nextDoubleUnsafe() : 0
     const [admission, moves, next] = machine.admit(tuning.machine, self, now, draw)
-    this.cell.current = next
+    this.current = next
     this.announce(moves, moment.clock)
     if (admission._tag === "Admitted") {
       this.admitted++
@@ -535,7 +531,7 @@ export class Circuit {
       return admission.token
     }
     this.rejected++
-    return reject(this.shared.operation, this.key, reasonOf(admission))
+    return reject(this.operation, this.key, reasonOf(admission))
   }
 
   /** Judges how an admitted call ended, and records it. @internal */
@@ -549,7 +545,7 @@ export class Circuit {
     if (
       Exit.isSuccess(exit) &&
       options.classify === undefined &&
-      machine.isUnmoved(tuning.machine, this.cell.current, token)
+      machine.isUnmoved(tuning.machine, this.current, token)
     ) {
       this.succeeded++
       return
@@ -571,13 +567,13 @@ export class Circuit {
     { observer }: Pick<ProtectOptions<never, never>, "observer">,
     moment: Moment.Moment
   ): void {
-    const self = this.cell.current
+    const self = this.current
     const tag = outcome === undefined ? "Ignored" : outcome._tag
     // Where an observer was told of the end, the time has just been read.
     const now = observer ? moment.now : moment.read()
     const retryAfter = tag === "Failure" ? retryAfterOf(outcome) : 0
     const [recorded, moves, next] = machine.record(tuning.machine, self, now, token, tag, retryAfter)
-    this.cell.current = next
+    this.current = next
     if (recorded === "stale") this.stale++
     else if (outcome === undefined) this.interrupted++
     else if (outcome._tag === "Success") this.succeeded++
@@ -682,8 +678,8 @@ export const stateUnsafe = (self: Circuit, clock: Clock.Clock, now: number): Sta
   machine.state(advance(self, clock, now))
 
 const advance = (self: Circuit, clock: Clock.Clock, now: number): circuit.Machine => {
-  const [moves, current] = machine.advance(self.shared.tuning.machine, self.cell.current, now)
-  self.cell.current = current
+  const [moves, current] = machine.advance(self.shared.tuning.machine, self.current, now)
+  self.current = current
   self.announce(moves, clock)
   return current
 }
@@ -702,11 +698,11 @@ export interface Reading {
 }
 
 /** @internal */
-export const readUnsafe = ({ cell, shared }: Circuit, { now }: Moment.Moment): Reading => ({
-  machine: cell.current,
+export const readUnsafe = ({ current, shared }: Circuit, { now }: Moment.Moment): Reading => ({
+  machine: current,
   settings: shared.tuning.settings,
   // A window goes on counting.
-  failureCount: machine.failures(cell.current, now),
+  failureCount: machine.failures(current, now),
   now
 })
 
@@ -741,17 +737,17 @@ export const resetCountersUnsafe = (self: Circuit): void => {
 
 /** Goes on with what is remembered of a circuit, from now on. @internal */
 export const recallUnsafe = (self: Circuit, remembered: circuit.Machine, now: number): void => {
-  self.spent = self.timeIn(machine.state(self.cell.current), now)
+  self.spent = self.timeIn(machine.state(self.current), now)
   self.stateSince = now
-  self.cell.current = remembered
+  self.current = remembered
 }
 
 type Command = (settings: circuit.Settings, self: circuit.Machine, now: number) => circuit.Step<void>
 
 const command = (self: Circuit, step: Command): Effect.Effect<void> =>
   Effect.map(Clock.Clock, (clock) => {
-    const [, moves, next] = step(self.shared.tuning.machine, self.cell.current, Monotonic.now(clock))
-    self.cell.current = next
+    const [, moves, next] = step(self.shared.tuning.machine, self.current, Monotonic.now(clock))
+    self.current = next
     self.announce(moves, clock)
     // What changes without a move is to be remembered too.
     if (moves.length === 0) self.shared.onMoved(self)
@@ -987,16 +983,15 @@ export interface MakeOptions {
 }
 
 /**
- * The circuits of one operation, at hand for whoever composes policies.
+ * The circuits of one operation, at hand for whoever composes policies. Is
+ * itself the one without a key, so that a call touches little memory.
  *
  * @category models
  * @since 0.1.0
  */
-export class Circuits {
+export class Circuits extends Circuit {
   /** The tuning in force, for reads and commands. Circuits keep their state when it changes. */
   declare tuning: Tuning
-  declare private readonly unkeyed: Circuit
-  declare readonly operation: string
   declare readonly events: Sink
   declare private readonly maxKeys: number
   private keyed: BoundedMap<string, Circuit> | undefined = undefined
@@ -1004,10 +999,8 @@ export class Circuits {
 
   /** @internal */
   constructor(options: CircuitsOptions) {
-    // First what every call touches, side by side in memory.
+    super(options.operation, undefined, options.now)
     this.tuning = options.tuning
-    this.unkeyed = new Circuit(this, undefined, options.now)
-    this.operation = options.operation
     this.events = options.events
     this.maxKeys = options.maxKeys
   }
@@ -1022,29 +1015,27 @@ export class Circuits {
 
   /** The circuit of a key, made if it is new. @internal */
   ofUnsafe(key: string | undefined, moment: Moment.Moment): Circuit {
-    if (key === undefined) return this.unkeyed
+    if (key === undefined) return this
     this.keyed ??= new BoundedMap(this.maxKeys, (circuit, now) => circuit.mayForget(now))
     const known = this.keyed.get(key)
     if (known !== undefined) return known
     const { now } = moment
-    const added = new Circuit(this, key, now)
+    const added = new Circuit(this.operation, key, now, this)
     if (this.keyed.add(key, added, now)) return this.begun(added, now)
     // Full of circuits that must stay: what is left over is protected together.
-    return (this.overflow ??= this.begun(new Circuit(this, overflowKey, now), now))
+    return (this.overflow ??= this.begun(new Circuit(this.operation, overflowKey, now, this), now))
   }
 
   /** The circuit of a key, if it exists. @internal */
   findUnsafe(key: string | undefined): Circuit | undefined {
-    return key === undefined
-      ? this.unkeyed
-      : (this.keyed?.get(key) ?? (key === overflowKey ? this.overflow : undefined))
+    return key === undefined ? this : (this.keyed?.get(key) ?? (key === overflowKey ? this.overflow : undefined))
   }
 
   /** Every circuit that exists; the one without a key only once it was used. */
   allUnsafe(): ReadonlyArray<Circuit> {
     const keyed = this.keyed === undefined ? [] : Array.from(this.keyed.entries.values())
     const shared = this.overflow === undefined ? keyed : [...keyed, this.overflow]
-    return this.unkeyed.wasUsed || shared.length === 0 ? [this.unkeyed, ...shared] : shared
+    return this.wasUsed || shared.length === 0 ? [this, ...shared] : shared
   }
 
   /**
@@ -1119,7 +1110,7 @@ export class KeptCircuits extends Circuits {
   constructor(options: CircuitsOptions, keeper: KeeperService) {
     super(options)
     this.keeper = keeper
-    this.begun(this.findUnsafe(undefined)!, options.now)
+    this.begun(this, options.now)
   }
 
   protected override begun(circuit: Circuit, now: number): Circuit {
@@ -1227,9 +1218,9 @@ class AtOnce {
   constructor(circuit: Circuit, tuning: Tuning, token: circuit.Token, options: ProtectOptions<unknown, unknown>) {
     this.circuit = circuit
     this.token = token
-    this.state = circuit.cell.current
+    this.state = circuit.current
     this.ended = (exit) => {
-      const state = circuit.cell.current
+      const state = circuit.current
       // In that state it is what `isUnmoved` says, without asking for the token again.
       if (Exit.isSuccess(exit) && state === this.state && ignoresSuccess(tuning, state)) {
         circuit.succeeded++
@@ -1271,7 +1262,7 @@ class Service {
     const mayShare = call.observer === undefined && call.classify === undefined
     let latest: AtOnce | undefined
     const atOnce = (circuit: Circuit): AtOnce | undefined => {
-      const state = circuit.cell.current
+      const state = circuit.current
       if (latest?.state === state && latest.circuit === circuit) return latest
       const token = machine.immediate(own.tuning.machine, state)
       if (token === undefined || latest?.token !== token || latest.circuit !== circuit)

@@ -195,7 +195,7 @@ const lifeOf = ({ open, overrides }: memory.Memory): number =>
 
 /** `undefined`: nothing that a new circuit would not do. */
 const entryOf = (circuit: CircuitBreaker.Circuit, clock: Clock.Clock): [Entry, memory.Memory] | undefined => {
-  const kept = memory.remember(circuit.cell.current, Monotonic.now(clock))
+  const kept = memory.remember(circuit.current, Monotonic.now(clock))
   if (kept === undefined) return undefined
   const entry: Entry = {
     version: 1,
@@ -246,7 +246,7 @@ export const exported = (circuit: CircuitBreaker.Circuit): Effect.Effect<Option.
 export const restore = (circuit: CircuitBreaker.Circuit, entry: Entry): Effect.Effect<void> =>
   Effect.map(Clock.Clock, (clock) => {
     const now = Monotonic.now(clock)
-    const { current } = circuit.cell
+    const { current } = circuit
     const recalled = memory.recall(memoryOf(entry), passedSince(entry, clock), now, current)
     CircuitBreaker.recallUnsafe(circuit, recalled, now)
   })
