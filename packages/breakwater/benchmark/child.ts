@@ -5,11 +5,11 @@ import { availableParallelism } from "node:os"
 
 const cores = Semaphore.makeUnsafe(availableParallelism())
 
-/** Reads the number that a process prints. */
-export const numberFrom = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}): Promise<number> =>
+/** Reads the numbers that a process prints. */
+export const numbersFrom = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}): Promise<ReadonlyArray<number>> =>
   Effect.runPromise(cores.withPermits(1)(Effect.promise(() => run(args, env))))
 
-const run = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Promise<number> =>
+const run = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Promise<ReadonlyArray<number>> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, {
       cwd: import.meta.dirname,
@@ -20,8 +20,9 @@ const run = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Promise<numbe
     child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text))
     child.on("error", reject)
     child.on("close", (code) => {
-      const printed = Number(output.trim() || NaN)
-      if (code === 0 && !Number.isNaN(printed)) resolve(printed)
+      const printed = output.trim().split(/\s+/)
+      const numbers = printed.map((number) => Number(number || NaN))
+      if (code === 0 && !numbers.some(Number.isNaN)) resolve(numbers)
       else reject(new Error(`node ${args.join(" ")} ended with ${code} and printed ${JSON.stringify(output)}`))
     })
   })

@@ -5,8 +5,6 @@
  * round to round, so that a slow second of the machine falls on all of them. A figure is the median over the rounds, and
  * so is a ratio: it is taken in each round, whose contestants have met the same machine.
  */
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import { median } from "./median.ts"
 
 export interface Contestant {
@@ -46,11 +44,8 @@ export interface Effort {
   readonly warmUpMillis: number
 }
 
-export const quick: Effort = { rounds: 9, warmUpRounds: 3, batchMillis: 5, warmUpMillis: 20 }
+export const quick: Effort = { rounds: 7, warmUpRounds: 3, batchMillis: 4, warmUpMillis: 12 }
 export const thorough: Effort = { rounds: 21, warmUpRounds: 2, batchMillis: 40, warmUpMillis: 200 }
-
-setFlagsFromString("--expose-gc")
-const collect = runInNewContext("gc") as () => void
 
 const worked = (): number => {
   // Linux brings the figure of the thread up to date when that of the process is asked for, and else with each tick.
@@ -100,8 +95,6 @@ export const measure = async (
   { batchMillis, rounds, warmUpMillis, warmUpRounds }: Effort
 ): Promise<ReadonlyArray<Result>> => {
   const contestants = await row.setup()
-  // Before the warm-up, which brings the heap and the compiled code back into shape.
-  collect()
   const batches: Array<{ readonly contestant: Contestant; readonly steps: number; readonly times: Array<number> }> = []
   for (const contestant of contestants) {
     batches.push({ contestant, steps: await warmUp(contestant, batchMillis, warmUpMillis), times: [] })

@@ -39,7 +39,7 @@ const parse = (args: ReadonlyArray<string>): Options => {
     process.exit()
   }
   if (values.json === "") throw new Error("--json needs the name of a file")
-  const names = [...timeRows, ...otherRows.flat()].map(({ name }) => name)
+  const names = [...timeRows.map(({ name }) => name), ...otherRows.flat().flatMap(({ names }) => names)]
   for (const only of values.only) {
     if (only !== "" && names.some((name) => name.includes(only))) continue
     throw new Error(`--only ${JSON.stringify(only)} is in the name of no row. The rows:\n  ${names.join("\n  ")}`)
@@ -49,19 +49,22 @@ const parse = (args: ReadonlyArray<string>): Options => {
 
 const run = async ({ json, only, quick: isQuick }: Options): Promise<void> => {
   const effort = isQuick ? quick : thorough
-  const wanted = ({ name }: { readonly name: string }) => only.length === 0 || only.some((part) => name.includes(part))
+  const wanted = (name: string) => only.length === 0 || only.some((part) => name.includes(part))
   const results: Array<Result> = []
   const add = (measured: ReadonlyArray<Result>): void => {
     results.push(...measured)
     if (json === undefined) process.stdout.write(`${table(measured)}\n`)
     else for (const name of new Set(measured.map(({ name }) => name))) process.stderr.write(`${name}\n`)
   }
-  const timed = timeRows.filter(wanted)
+  const timed = timeRows.filter(({ name }) => wanted(name))
   if (timed.length > 0) await acquaint(timeRows)
   for (const row of timed) add(await measure(row, effort))
   for (const group of otherRows) {
-    for (const measured of await Promise.all(group.filter(wanted).map((row) => measureOther(row, effort))))
-      add(measured)
+    const measured = group.map((rows) => ({ rows, names: rows.names.filter(wanted) }))
+    const others = measured.filter(({ names }) => names.length > 0)
+    for (const results of await Promise.all(others.map(({ names, rows }) => measureOther(rows, names, effort)))) {
+      add(results)
+    }
   }
   if (json === undefined) return
   await mkdir(dirname(resolve(json)), { recursive: true })

@@ -1,16 +1,17 @@
 /**
- * Prints the bytes that so many instances take: `node --expose-gc memoryChild.ts CASE CONTESTANT COUNT`. Loads nothing of
- * the other contestants.
+ * Prints how many bytes the instances of a contestant take together, one number for each case:
+ * `node --expose-gc memoryChild.ts CONTESTANT CASE COUNT [CASE COUNT...]`. Loads nothing of the other contestants.
  *
  * Counted is the JavaScript heap and what it holds outside of itself, such as the buffers of typed arrays, after a full
- * collection. The names and the list that holds the instances are there before, but for the names of `keys`.
+ * collection. The names and the list that holds the instances are there before, but for the names of `keys`. Nothing is
+ * let go of before the last case is over.
  */
 import { setTimeout } from "node:timers/promises"
 import { median } from "./median.ts"
 import type { Cases } from "./memory/made.ts"
 
 const inUse = async (): Promise<number> => {
-  for (let collections = 0; collections < 3; collections++) {
+  for (let collections = 0; collections < 2; collections++) {
     await setTimeout(5)
     globalThis.gc!()
   }
@@ -18,7 +19,7 @@ const inUse = async (): Promise<number> => {
   return heapUsed + external
 }
 
-const [name = "", contestant = "", count = ""] = process.argv.slice(2)
+const [contestant = "", ...wanted] = process.argv.slice(2)
 const load: { readonly [contestant: string]: () => Promise<{ readonly cases: Cases }> } = {
   breakwater: () => import("./memory/breakwater.ts"),
   cockatiel: () => import("./memory/cockatiel.ts"),
@@ -26,12 +27,9 @@ const load: { readonly [contestant: string]: () => Promise<{ readonly cases: Cas
   mollitia: () => import("./memory/mollitia.ts"),
   opossum: () => import("./memory/opossum.ts")
 }
-const make = (await load[contestant]?.())?.cases[name]
-if (make === undefined) throw new Error(`no case ${name} for ${contestant}`)
-const instances = Number(count)
+const cases = (await load[contestant]?.())?.cases
 const warm = 300
-/** Now and then half a megabyte that belongs to none of them comes with one of these. */
-const times = name === "keys" ? 1 : 3
+const kept: Array<unknown> = []
 
 function* keys(first: number, count: number): Iterable<string> {
   for (let key = first; key < first + count; key++) yield `key_${key}`
@@ -40,19 +38,30 @@ function* keys(first: number, count: number): Iterable<string> {
 const flat = (first: number, count: number): Iterable<string> =>
   Array.from(keys(first, count), (key) => Buffer.from(key).toString("latin1"))
 
-const namesOf = name === "keys" ? keys : flat
-const named = Array.from({ length: times }, (_, time) => namesOf(warm + time * instances, instances))
-const kept: Array<unknown> = []
-// What the first instances bring with them, such as code, is there before.
-await make(namesOf(0, warm), [])
-const grown: Array<number> = []
-let before = await inUse()
-for (const names of named) {
-  await make(names, kept)
-  const after = await inUse()
-  grown.push(after - before)
-  before = after
+/** By how much so many instances make the process grow. */
+const growth = async (name: string, count: number): Promise<number> => {
+  const make = cases?.[name]
+  if (make === undefined) throw new Error(`no case ${name} for ${contestant}`)
+  const namesOf = name === "keys" ? keys : flat
+  // Now and then half a megabyte that belongs to none of them comes with one of these.
+  const times = name === "keys" ? 1 : 3
+  const named = Array.from({ length: times }, (_, time) => namesOf(warm + time * count, count))
+  // What the first instances bring with them, such as code, is there before.
+  await make(namesOf(0, warm), [])
+  const grown: Array<number> = []
+  let before = await inUse()
+  for (const names of named) {
+    await make(names, kept)
+    const after = await inUse()
+    grown.push(after - before)
+    before = after
+  }
+  kept.push(named)
+  return median(grown)
 }
-process.stdout.write(String(median(grown)))
+
+for (let at = 0; at < wanted.length; at += 2) {
+  process.stdout.write(`${await growth(wanted[at]!, Number(wanted[at + 1]))}\n`)
+}
 // Timers and calls that never end are still there.
 process.exit()

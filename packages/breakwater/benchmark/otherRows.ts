@@ -5,43 +5,82 @@ import { mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { build, type OutputChunk } from "rolldown"
-import { numberFrom } from "./child.ts"
+import { numbersFrom } from "./child.ts"
 import { compared, type Effort, type Result, rotated, rounded, type Unit } from "./harness.ts"
 import { median } from "./median.ts"
 
-export interface OtherRow {
-  readonly name: string
+/** What was measured, by contestant. */
+type Figures = ReadonlyMap<string, ReadonlyArray<number>>
+
+/** Rows that are measured together. */
+export interface OtherRows {
+  readonly names: ReadonlyArray<string>
   readonly unit: Unit
-  readonly measure: (effort: Effort) => Promise<ReadonlyMap<string, ReadonlyArray<number>>>
+  /** Measures those of these names. */
+  readonly measure: (names: ReadonlyArray<string>, effort: Effort) => Promise<ReadonlyMap<string, Figures>>
 }
 
 const here = import.meta.dirname
 
 // Memory
 
-const memory = (what: string, contestants: ReadonlyArray<string>, count: number): OtherRow => ({
-  name: `memory of one ${what}`,
-  unit: "bytes",
-  measure: async () => {
-    const figures = contestants.map(
-      async (contestant) => [contestant, [(await inUse(what, contestant, count)) / count]] as const
-    )
-    return new Map(await Promise.all(figures))
-  }
-})
+interface Case {
+  /** Its name in memory/. */
+  readonly name: string
+  /** So many instances at a time. */
+  readonly count: number
+  /** The figure is for one of them. Default: for all together. */
+  readonly each?: boolean
+  readonly contestants: ReadonlyArray<string>
+}
 
-/** Most of such a process is the compilation of what it loads, which the next one finds done. */
-const inUse = (what: string, contestant: string, count: number): Promise<number> =>
-  numberFrom(["--expose-gc", "memoryChild.ts", what, contestant, String(count)], {
+const contestants = ["breakwater", "effect", "cockatiel", "opossum", "mollitia"]
+
+/** By the names of their rows. */
+const cases: { readonly [row: string]: Case } = {
+  "memory of one idle breaker": { name: "idle breaker", count: 1000, each: true, contestants },
+  "memory of one idle operation": { name: "idle operation", count: 1000, each: true, contestants },
+  "memory of one operation after one call": {
+    name: "operation after one call",
+    count: 1000,
+    each: true,
+    contestants: ["breakwater"]
+  },
+  "memory of one busy operation": { name: "busy operation", count: 350, each: true, contestants },
+  "memory of 1,000,000 keys": { name: "keys", count: 1_000_000, contestants: ["breakwater"] }
+}
+
+const memory: OtherRows = {
+  names: Object.keys(cases),
+  unit: "bytes",
+  measure: async (names) => {
+    const grown = await Promise.all(contestants.map((contestant) => growths(contestant, names)))
+    return new Map(
+      names.map((row) => [
+        row,
+        new Map(
+          contestants.flatMap((contestant, at) => {
+            const bytes = grown[at]!.get(row)
+            return bytes === undefined ? [] : [[contestant, [bytes]] as const]
+          })
+        )
+      ])
+    )
+  }
+}
+
+/**
+ * What a contestant takes in each of its rows, from a process that loads no other. Most of the time is compilation, which
+ * the next run finds done, and collections, which take less of two busy cores with one thread.
+ */
+const growths = async (contestant: string, names: ReadonlyArray<string>): Promise<ReadonlyMap<string, number>> => {
+  const rows = names.filter((row) => cases[row]!.contestants.includes(contestant))
+  if (rows.length === 0) return new Map()
+  const wanted = rows.flatMap((row) => [cases[row]!.name, String(cases[row]!.count)])
+  const grown = await numbersFrom(["--expose-gc", "--single-threaded-gc", "memoryChild.ts", contestant, ...wanted], {
     NODE_COMPILE_CACHE: join(here, "node_modules/.cache/compiled")
   })
-
-const everyone = ["breakwater", "effect", "cockatiel", "opossum", "mollitia"]
-
-const millionKeys: OtherRow = {
-  name: "memory of 1,000,000 keys",
-  unit: "bytes",
-  measure: async () => new Map([["breakwater", [await inUse("keys", "breakwater", 1_000_000)]]])
+  return new Map(rows.map((row, at) => [row, grown[at]! / (cases[row]!.each ? cases[row]!.count : 1)]))
 }
 
 // Start-up
@@ -49,24 +88,27 @@ const millionKeys: OtherRow = {
 const source = join(here, "../src/index.ts")
 const isEffect = /^effect(\/|$)/
 
-const startUp: OtherRow = {
-  name: "start-up, time of the import",
+const startUpRow = "start-up, time of the import"
+
+const startUp: OtherRows = {
+  names: [startUpRow],
   unit: "ms",
-  measure: async ({ rounds }) => {
+  measure: async (_, { rounds }) => {
     // As it is published: JavaScript, a file for each module. It lies where `effect` resolves.
     const published = join(here, "node_modules/.cache/published")
     await rm(published, { recursive: true, force: true })
     await mkdir(published, { recursive: true })
-    await build({
+    const { output } = await build({
       input: source,
       external: isEffect,
       output: { dir: published, preserveModules: true, entryFileNames: "[name].mjs" },
       logLevel: "silent"
     })
+    const externals = new Set(output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.imports : [])))
     const imports: ReadonlyArray<readonly [name: string, specifiers: ReadonlyArray<string>]> = [
       ["breakwater", [join(published, "index.mjs")]],
       ["effect", ["effect"]],
-      ["effect, the modules of breakwater", await externals()]
+      ["effect, the modules of breakwater", Array.from(externals).filter((at) => isEffect.test(at))]
     ]
     const contestants = imports.map(([name, specifiers]) => {
       const load = specifiers.map((specifier) => `await import(${JSON.stringify(specifier)})`)
@@ -74,19 +116,14 @@ const startUp: OtherRow = {
       return { name, script, times: new Array<number>() }
     })
     for (let round = 0; round < Math.max(3, Math.ceil(rounds / 5)); round++) {
-      for (const { script, times } of rotated(contestants, round)) {
-        times.push(await numberFrom(["--input-type=module", "-e", script]))
-      }
+      const imported = rotated(contestants, round).map(async ({ script, times }) => {
+        times.push(...(await numbersFrom(["--input-type=module", "-e", script])))
+      })
+      await Promise.all(imported)
     }
-    return new Map(contestants.map(({ name, times }) => [name, times]))
+    return new Map([[startUpRow, new Map(contestants.map(({ name, times }) => [name, times]))]])
   }
 }
-
-/** The modules of effect that breakwater imports. */
-const externals = async (): Promise<ReadonlyArray<string>> =>
-  (await bundle(`export * from ${JSON.stringify(source)}`, { external: isEffect, minify: "spaces" })).imports.filter(
-    (at) => isEffect.test(at)
-  )
 
 // Size
 
@@ -190,8 +227,10 @@ const asLibrary = ({ imports, parts }: Parts): string => {
 const asProgram = ({ imports, parts }: Parts): string =>
   [...imports, `globalThis.parts = [${parts.map(([, expression]) => expression).join(", ")}]`].join("\n")
 
-const size: OtherRow = {
-  name: "size beyond effect, minified and gzipped",
+const sizeRow = "size beyond effect, minified and gzipped"
+
+const size: OtherRows = {
+  names: [sizeRow],
   unit: "bytes",
   measure: async () => {
     const figures = new Map([["breakwater", [await gzipped(guarding, isEffect)]]])
@@ -205,29 +244,24 @@ const size: OtherRow = {
       figures.set(`breakwater, by difference, unnamed${name}`, [whole - (await gzipped(asProgram(parts)))])
     }
     for (const [name, program] of Object.entries(peers)) figures.set(name, [await gzipped(program)])
-    return figures
+    return new Map([[sizeRow, figures]])
   }
 }
 
 /** Those of a group may be measured at the same time. */
-export const otherRows: ReadonlyArray<ReadonlyArray<OtherRow>> = [
-  [
-    // The longest first.
-    millionKeys,
-    memory("busy operation", everyone, 350),
-    memory("operation after one call", ["breakwater"], 1000),
-    memory("idle operation", everyone, 1000),
-    memory("idle breaker", everyone, 1000),
-    size
-  ],
-  [startUp]
-]
+export const otherRows: ReadonlyArray<ReadonlyArray<OtherRows>> = [[memory, size], [startUp]]
 
-export const measureOther = async (row: OtherRow, effort: Effort): Promise<ReadonlyArray<Result>> =>
-  compared(await row.measure(effort)).map(({ contestant, figures, ratioToBreakwater }) => ({
-    name: row.name,
-    contestant,
-    value: rounded(median(figures), row.unit === "ms" ? 10 : 1),
-    unit: row.unit,
-    ratioToBreakwater
-  }))
+export const measureOther = async (
+  rows: OtherRows,
+  names: ReadonlyArray<string>,
+  effort: Effort
+): Promise<ReadonlyArray<Result>> =>
+  Array.from(await rows.measure(names, effort)).flatMap(([name, values]) =>
+    compared(values).map(({ contestant, figures, ratioToBreakwater }) => ({
+      name,
+      contestant,
+      value: rounded(median(figures), rows.unit === "ms" ? 10 : 1),
+      unit: rows.unit,
+      ratioToBreakwater
+    }))
+  )
