@@ -25,6 +25,7 @@ const here = import.meta.dirname
 // Memory
 
 interface Case {
+  readonly row: string
   /** Its name in memory/. */
   readonly name: string
   /** So many instances at a time. */
@@ -36,51 +37,50 @@ interface Case {
 
 const contestants = ["breakwater", "effect", "cockatiel", "opossum", "mollitia"]
 
-/** By the names of their rows. */
-const cases: { readonly [row: string]: Case } = {
-  "memory of one idle breaker": { name: "idle breaker", count: 1000, each: true, contestants },
-  "memory of one idle operation": { name: "idle operation", count: 1000, each: true, contestants },
-  "memory of one operation after one call": {
-    name: "operation after one call",
-    count: 1000,
-    each: true,
-    contestants: ["breakwater"]
-  },
-  "memory of one busy operation": { name: "busy operation", count: 350, each: true, contestants },
-  "memory of 1,000,000 keys": { name: "keys", count: 1_000_000, contestants: ["breakwater"] }
-}
+const ofOne = (name: string, count: number, contestants: ReadonlyArray<string>): Case => ({
+  row: `memory of one ${name}`,
+  name,
+  count,
+  each: true,
+  contestants
+})
+
+const cases: ReadonlyArray<Case> = [
+  ofOne("idle breaker", 1000, contestants),
+  ofOne("idle operation", 1000, contestants),
+  ofOne("operation after one call", 1000, ["breakwater"]),
+  ofOne("busy operation", 350, contestants),
+  { row: "memory of 1,000,000 keys", name: "keys", count: 1_000_000, contestants: ["breakwater"] }
+]
 
 const memory: OtherRows = {
-  names: Object.keys(cases),
+  names: cases.map(({ row }) => row),
   unit: "bytes",
   measure: async (names) => {
-    const grown = await Promise.all(contestants.map((contestant) => growths(contestant, names)))
-    return new Map(
-      names.map((row) => [
-        row,
-        new Map(
-          contestants.flatMap((contestant, at) => {
-            const bytes = grown[at]!.get(row)
-            return bytes === undefined ? [] : [[contestant, [bytes]] as const]
-          })
-        )
-      ])
-    )
+    const wanted = cases.filter(({ row }) => names.includes(row))
+    const figures = new Map(wanted.map(({ row }) => [row, new Map<string, ReadonlyArray<number>>()]))
+    const grown = contestants.map(async (contestant) => {
+      const own = wanted.filter(({ contestants }) => contestants.includes(contestant))
+      return { contestant, own, bytes: await growths(contestant, own) }
+    })
+    for (const { bytes, contestant, own } of await Promise.all(grown)) {
+      own.forEach(({ row }, at) => figures.get(row)!.set(contestant, [bytes[at]!]))
+    }
+    return figures
   }
 }
 
 /**
- * What a contestant takes in each of its rows, from a process that loads no other. Most of the time is compilation, which
- * the next run finds done, and collections, which take less of two busy cores with one thread.
+ * What a contestant takes in each case, from a process that loads no other. Most of the time is compilation, which the
+ * next run finds done, and collections, which take less of two busy cores with one thread.
  */
-const growths = async (contestant: string, names: ReadonlyArray<string>): Promise<ReadonlyMap<string, number>> => {
-  const rows = names.filter((row) => cases[row]!.contestants.includes(contestant))
-  if (rows.length === 0) return new Map()
-  const wanted = rows.flatMap((row) => [cases[row]!.name, String(cases[row]!.count)])
+const growths = async (contestant: string, cases: ReadonlyArray<Case>): Promise<ReadonlyArray<number>> => {
+  if (cases.length === 0) return []
+  const wanted = cases.flatMap(({ count, name }) => [name, String(count)])
   const grown = await numbersFrom(["--expose-gc", "--single-threaded-gc", "memoryChild.ts", contestant, ...wanted], {
     NODE_COMPILE_CACHE: join(here, "node_modules/.cache/compiled")
   })
-  return new Map(rows.map((row, at) => [row, grown[at]! / (cases[row]!.each ? cases[row]!.count : 1)]))
+  return cases.map(({ count, each = false }, at) => grown[at]! / (each ? count : 1))
 }
 
 // Start-up
