@@ -97,13 +97,15 @@ export const judge = (rows: ReadonlyArray<Row>, held: ReadonlyArray<Bar> = bars)
   const find = (name: string, contestant: string): ReadonlyArray<number> => {
     const row = rows.find((row) => row.name === name && row.contestant === contestant)
     const figure = row?.nsPerCall ?? row?.value
-    return row?.rounds ?? (figure === undefined ? [] : [figure])
+    const figures: ReadonlyArray<unknown> = row?.rounds ?? [figure]
+    // A file may hold anything, such as what JSON makes of NaN.
+    return figures.map((figure) => (typeof figure === "number" ? figure : NaN))
   }
   return held.map((bar) => {
     const values = measured(bar, find)
     // Missing in one round, it is missing.
-    const value = values.some(Number.isNaN) ? NaN : median(values)
-    return { bar, value: Number.isNaN(value) ? undefined : value, holds: value <= bar.limit }
+    const value = values.length > 0 && values.every(Number.isFinite) ? median(values) : undefined
+    return { bar, value, holds: value !== undefined && value <= bar.limit }
   })
 }
 

@@ -58,6 +58,10 @@ describe("check-bars", () => {
   it("fails a bar whose rows are missing", () => {
     const bar: Bar = { row: "a call", rule: { _tag: "times", contestant: "peer" }, limit: 0.3 }
     assert.deepStrictEqual(lines([time("breakwater", 1)], bar), ["FAIL   missing <= 0.30      a call: × peer"])
+    const none = JSON.parse("null") as number
+    assert.deepStrictEqual(lines([time("breakwater", none), time("peer", 1)], bar), [
+      "FAIL   missing <= 0.30      a call: × peer"
+    ])
     const verdicts = judge([])
     assert.isNotEmpty(verdicts)
     assert.isTrue(verdicts.every(({ holds, value }) => !holds && value === undefined))

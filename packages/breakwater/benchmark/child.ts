@@ -5,11 +5,15 @@ import { availableParallelism } from "node:os"
 
 const cores = Semaphore.makeUnsafe(availableParallelism())
 
-/** Reads the numbers that a process prints. */
-export const numbersFrom = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}): Promise<ReadonlyArray<number>> =>
-  Effect.runPromise(cores.withPermits(1)(Effect.promise(() => run(args, env))))
+/** Reads so many numbers, which are all that a process prints. */
+export const numbersFrom = (
+  count: number,
+  args: ReadonlyArray<string>,
+  env: NodeJS.ProcessEnv = {}
+): Promise<ReadonlyArray<number>> =>
+  Effect.runPromise(cores.withPermits(1)(Effect.promise(() => run(count, args, env))))
 
-const run = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Promise<ReadonlyArray<number>> =>
+const run = (count: number, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Promise<ReadonlyArray<number>> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, {
       cwd: import.meta.dirname,
@@ -20,9 +24,11 @@ const run = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv): Promise<Reado
     child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text))
     child.on("error", reject)
     child.on("close", (code) => {
-      const printed = output.trim().split(/\s+/)
-      const numbers = printed.map((number) => Number(number || NaN))
-      if (code === 0 && !numbers.some(Number.isNaN)) resolve(numbers)
+      const numbers = output
+        .trim()
+        .split(/\s+/)
+        .map((printed) => Number(printed || NaN))
+      if (code === 0 && numbers.length === count && numbers.every(Number.isFinite)) resolve(numbers)
       else reject(new Error(`node ${args.join(" ")} ended with ${code} and printed ${JSON.stringify(output)}`))
     })
   })

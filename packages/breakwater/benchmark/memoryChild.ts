@@ -3,8 +3,8 @@
  * `node --expose-gc memoryChild.ts CONTESTANT CASE COUNT [CASE COUNT...]`. Loads nothing of the other contestants.
  *
  * Counted is the JavaScript heap and what it holds outside of itself, such as the buffers of typed arrays, after a full
- * collection. The names and the list that holds the instances are there before, but for the names of `keys`. Nothing is
- * let go of before the last case is over.
+ * collection. The names and the list that holds the instances are there before, but for the names of `keys`. What was
+ * made for one case stays while the next is measured.
  */
 import { setTimeout } from "node:timers/promises"
 import { median } from "./median.ts"
@@ -29,7 +29,7 @@ const load: { readonly [contestant: string]: () => Promise<{ readonly cases: Cas
 }
 const cases = (await load[contestant]?.())?.cases
 const warm = 300
-const kept: Array<unknown> = []
+const all: Array<unknown> = []
 
 function* keys(first: number, count: number): Iterable<string> {
   for (let key = first; key < first + count; key++) yield `key_${key}`
@@ -42,21 +42,26 @@ const flat = (first: number, count: number): Iterable<string> =>
 const growth = async (name: string, count: number): Promise<number> => {
   const make = cases?.[name]
   if (make === undefined) throw new Error(`no case ${name} for ${contestant}`)
-  const namesOf = name === "keys" ? keys : flat
-  // Now and then half a megabyte that belongs to none of them comes with one of these.
-  const times = name === "keys" ? 1 : 3
+  // One operation has all keys. Else now and then half a megabyte that belongs to none of them comes with one of three
+  // times, and at most two things of each instance are kept, and one of each time.
+  const [namesOf, times, room] = name === "keys" ? [keys, 1, 1] : [flat, 3, 2 * count + 1]
   const named = Array.from({ length: times }, (_, time) => namesOf(warm + time * count, count))
   // What the first instances bring with them, such as code, is there before.
-  await make(namesOf(0, warm), [])
+  await make(namesOf(0, warm), () => {})
+  const kept = Array.from<unknown>({ length: times * room })
+  let next = 0
+  const keep = (made: unknown): void => {
+    kept[next++] = made
+  }
+  all.push(kept, named)
   const grown: Array<number> = []
   let before = await inUse()
   for (const names of named) {
-    await make(names, kept)
+    await make(names, keep)
     const after = await inUse()
     grown.push(after - before)
     before = after
   }
-  kept.push(named)
   return median(grown)
 }
 

@@ -24,6 +24,10 @@ const here = import.meta.dirname
 
 // Memory
 
+const everyone = ["breakwater", "effect", "cockatiel", "opossum", "mollitia"] as const
+
+type Contestant = (typeof everyone)[number]
+
 interface Case {
   readonly row: string
   /** Its name in memory/. */
@@ -32,12 +36,10 @@ interface Case {
   readonly count: number
   /** The figure is for one of them. Default: for all together. */
   readonly each?: boolean
-  readonly contestants: ReadonlyArray<string>
+  readonly contestants: ReadonlyArray<Contestant>
 }
 
-const contestants = ["breakwater", "effect", "cockatiel", "opossum", "mollitia"]
-
-const ofOne = (name: string, count: number, contestants: ReadonlyArray<string>): Case => ({
+const ofOne = (name: string, count: number, contestants: ReadonlyArray<Contestant>): Case => ({
   row: `memory of one ${name}`,
   name,
   count,
@@ -46,20 +48,21 @@ const ofOne = (name: string, count: number, contestants: ReadonlyArray<string>):
 })
 
 const cases: ReadonlyArray<Case> = [
-  ofOne("idle breaker", 1000, contestants),
-  ofOne("idle operation", 1000, contestants),
+  ofOne("idle breaker", 1000, everyone),
+  ofOne("idle operation", 1000, everyone),
   ofOne("operation after one call", 1000, ["breakwater"]),
-  ofOne("busy operation", 350, contestants),
-  { row: "memory of 1,000,000 keys", name: "keys", count: 1_000_000, contestants: ["breakwater"] }
+  ofOne("busy operation", 350, everyone)
 ]
 
-const memory: OtherRows = {
+const keys: Case = { row: "memory of 1,000,000 keys", name: "keys", count: 1_000_000, contestants: ["breakwater"] }
+
+const memoryOf = (cases: ReadonlyArray<Case>): OtherRows => ({
   names: cases.map(({ row }) => row),
   unit: "bytes",
   measure: async (names) => {
     const wanted = cases.filter(({ row }) => names.includes(row))
     const figures = new Map(wanted.map(({ row }) => [row, new Map<string, ReadonlyArray<number>>()]))
-    const grown = contestants.map(async (contestant) => {
+    const grown = everyone.map(async (contestant) => {
       const own = wanted.filter(({ contestants }) => contestants.includes(contestant))
       return { contestant, own, bytes: await growths(contestant, own) }
     })
@@ -68,18 +71,20 @@ const memory: OtherRows = {
     }
     return figures
   }
-}
+})
 
 /**
  * What a contestant takes in each case, from a process that loads no other. Most of the time is compilation, which the
  * next run finds done, and collections, which take less of two busy cores with one thread.
  */
-const growths = async (contestant: string, cases: ReadonlyArray<Case>): Promise<ReadonlyArray<number>> => {
+const growths = async (contestant: Contestant, cases: ReadonlyArray<Case>): Promise<ReadonlyArray<number>> => {
   if (cases.length === 0) return []
   const wanted = cases.flatMap(({ count, name }) => [name, String(count)])
-  const grown = await numbersFrom(["--expose-gc", "--single-threaded-gc", "memoryChild.ts", contestant, ...wanted], {
-    NODE_COMPILE_CACHE: join(here, "node_modules/.cache/compiled")
-  })
+  const grown = await numbersFrom(
+    cases.length,
+    ["--expose-gc", "--single-threaded-gc", "memoryChild.ts", contestant, ...wanted],
+    { NODE_COMPILE_CACHE: join(here, "node_modules/.cache/compiled") }
+  )
   return cases.map(({ count, each = false }, at) => grown[at]! / (each ? count : 1))
 }
 
@@ -115,11 +120,10 @@ const startUp: OtherRows = {
       const script = `const t = performance.now();${load.join(";")};console.log(performance.now() - t)`
       return { name, script, times: new Array<number>() }
     })
-    for (let round = 0; round < Math.max(3, Math.ceil(rounds / 5)); round++) {
-      const imported = rotated(contestants, round).map(async ({ script, times }) => {
-        times.push(...(await numbersFrom(["--input-type=module", "-e", script])))
-      })
-      await Promise.all(imported)
+    for (let round = 0; round < contestants.length * Math.ceil(rounds / 11); round++) {
+      for (const { script, times } of rotated(contestants, round)) {
+        times.push(...(await numbersFrom(1, ["--input-type=module", "-e", script])))
+      }
     }
     return new Map([[startUpRow, new Map(contestants.map(({ name, times }) => [name, times]))]])
   }
@@ -249,7 +253,11 @@ const size: OtherRows = {
 }
 
 /** Those of a group may be measured at the same time. */
-export const otherRows: ReadonlyArray<ReadonlyArray<OtherRows>> = [[memory, size], [startUp]]
+export const otherRows: ReadonlyArray<ReadonlyArray<OtherRows>> = [
+  // The longest first. A process of its own: calls of the other cases would run into their limits during this one.
+  [memoryOf([keys]), memoryOf(cases), size],
+  [startUp]
+]
 
 export const measureOther = async (
   rows: OtherRows,

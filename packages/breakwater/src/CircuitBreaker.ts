@@ -474,10 +474,10 @@ export class Circuit {
   spent: Partial<Record<State, number>> | undefined = undefined
 
   /** @internal */
-  constructor(operation: string, key: string | undefined, now: number, shared?: Shared) {
+  constructor(operation: string, key: string | undefined, now: number, shared: Shared | undefined) {
     this.operation = operation
     this.key = key
-    // The one without a key is what the others share.
+    // `Circuits` is the one without a key, and what the others share.
     this.shared = shared ?? (this as unknown as Shared)
     this.stateSince = now
   }
@@ -999,7 +999,7 @@ export class Circuits extends Circuit {
 
   /** @internal */
   constructor(options: CircuitsOptions) {
-    super(options.operation, undefined, options.now)
+    super(options.operation, undefined, options.now, undefined)
     this.tuning = options.tuning
     this.events = options.events
     this.maxKeys = options.maxKeys

@@ -7,15 +7,15 @@ import { callsBefore, type Cases, each, never } from "./made.ts"
 const neverEffect = Effect.promise(never)
 
 export const cases: Cases = {
-  "idle operation": async (names, kept) => kept.push(await resilience({ operations: [...names] })),
-  "operation after one call": async (names, kept) => {
+  "idle operation": async (names, keep) => keep(await resilience({ operations: [...names] })),
+  "operation after one call": async (names, keep) => {
     const operations = [...names]
     const context = await resilience({ operations })
     const run = Effect.runPromiseWith(context)
     for (const operation of operations) await run(valueEffect.pipe(withResilience("balanced", { operation })))
-    kept.push(context)
+    keep(context)
   },
-  "busy operation": async (names, kept) => {
+  "busy operation": async (names, keep) => {
     const operations = [...names]
     const context = await resilience({ operations })
     const run = Effect.runPromiseWith(context)
@@ -24,18 +24,18 @@ export const cases: Cases = {
       for (let calls = 0; calls < callsBefore; calls++) {
         await run(answerEffect.pipe(withResilience("balanced", { operation })))
       }
-      kept.push(fork(neverEffect.pipe(withResilience("balanced", { operation }))))
+      keep(fork(neverEffect.pipe(withResilience("balanced", { operation }))))
     }
-    kept.push(context)
+    keep(context)
   },
   "idle breaker": each(ownBreaker),
   // One operation that is called with many keys, with the bounds as shipped.
-  keys: async (names, kept) => {
+  keys: async (names, keep) => {
     const context = await resilience()
     const calls = Effect.gen(function* () {
       for (const key of names) yield* valueEffect.pipe(withResilience("balanced", { operation: "keyed", key }))
     })
     await Effect.runPromiseWith(context)(calls)
-    kept.push(context)
+    keep(context)
   }
 }

@@ -7,18 +7,18 @@ const neverEffect = Effect.promise(never)
 
 export const cases: Cases = {
   // In its store an operation is a key, which is there after one call.
-  "idle operation": async (names, kept) => {
+  "idle operation": async (names, keep) => {
     const guard = effectPieces()
     for (const name of names) await Effect.runPromise(guard(valueEffect, name))
-    kept.push(guard)
+    keep(guard)
   },
-  "busy operation": async (names, kept) => {
+  "busy operation": async (names, keep) => {
     const guard = effectPieces()
     for (const name of names) {
       for (let calls = 0; calls < callsBefore; calls++) await Effect.runPromise(guard(answerEffect, name))
-      kept.push(Effect.runFork(guard(neverEffect, name)))
+      keep(Effect.runFork(guard(neverEffect, name)))
     }
-    kept.push(guard)
+    keep(guard)
   },
   "idle breaker": each(effectBreaker)
 }

@@ -1,16 +1,16 @@
 /** Ways to make many instances, and to keep them. */
 import { answer } from "../contestants/work.ts"
 
-/** Makes an instance for each name and keeps them in `kept`. */
-export type Make = (names: Iterable<string>, kept: Array<unknown>) => unknown
+/** Makes an instance for each name and keeps it. */
+export type Make = (names: Iterable<string>, keep: (made: unknown) => void) => unknown
 
 /** What a contestant makes in each case. */
 export type Cases = { readonly [name: string]: Make }
 
 export const each =
   (make: () => unknown): Make =>
-  (names, kept) => {
-    for (const _ of names) kept.push(make())
+  (names, keep) => {
+    for (const _ of names) keep(make())
   }
 
 export const never = (): Promise<number> => new Promise(() => {})
@@ -19,11 +19,12 @@ export const callsBefore = 10
 /** An operation that has made some calls and has one in flight. `call` takes what is guarded. */
 export const busy =
   (make: () => (action: () => Promise<number>) => Promise<unknown>): Make =>
-  async (names, kept) => {
+  async (names, keep) => {
     for (const _ of names) {
       const call = make()
       for (let calls = 0; calls < callsBefore; calls++) await call(answer)
-      kept.push(call, call(never))
+      keep(call)
+      keep(call(never))
     }
   }
 
