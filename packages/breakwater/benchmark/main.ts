@@ -60,11 +60,11 @@ const run = async ({ json, only, quick: isQuick }: Options): Promise<void> => {
   if (timed.length > 0) await acquaint(timeRows)
   for (const row of timed) add(await measure(row, effort))
   for (const group of otherRows) {
-    const measured = group.map((rows) => ({ rows, names: rows.names.filter(wanted) }))
-    const others = measured.filter(({ names }) => names.length > 0)
-    for (const results of await Promise.all(others.map(({ names, rows }) => measureOther(rows, names, effort)))) {
-      add(results)
-    }
+    const measured = group.flatMap((rows) => {
+      const names = rows.names.filter(wanted)
+      return names.length === 0 ? [] : [measureOther(rows, names, effort)]
+    })
+    for (const rows of await Promise.all(measured)) add(rows)
   }
   if (json === undefined) return
   await mkdir(dirname(resolve(json)), { recursive: true })

@@ -120,6 +120,7 @@ const startUp: OtherRows = {
       const script = `const t = performance.now();${load.join(";")};console.log(performance.now() - t)`
       return { name, script, times: new Array<number>() }
     })
+    // Each has each turn equally often.
     for (let round = 0; round < contestants.length * Math.ceil(rounds / 11); round++) {
       for (const { script, times } of rotated(contestants, round)) {
         times.push(...(await numbersFrom(1, ["--input-type=module", "-e", script])))
